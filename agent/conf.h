@@ -1,0 +1,88 @@
+/* conf.h: the conf file, parsed, typed and checked.
+ *
+ * libConfuse reads it, behind a scan of the raw text (conf_scan.h) for what
+ * libConfuse lets through silently.  Syntax: the first error; meaning: all
+ * errors, each with file:line:col and the nearest known name.  A struct conf is
+ * complete and immutable; reload builds a new one. */
+#ifndef LEAT_AGENT_CONF_H
+#define LEAT_AGENT_CONF_H
+
+#include "base/opt.h"
+#include "log/log.h"
+#include "sinks/sink.h"
+#include "sources/source.h"
+
+struct conf_place {
+	const char *file; /* owned by the conf */
+	unsigned line, col;
+};
+
+/* An error of meaning; all of them are reported. */
+struct conf_error {
+	struct conf_error *next;
+	struct conf_place place;
+	struct err err;
+};
+
+/* A `source`, `sink` or `log` section. */
+struct conf_section {
+	struct conf_section *next;
+	char *name;
+	struct conf_place place;
+	const struct source_ops *source; /* of a source or log section */
+	const struct sink_ops *sink;	 /* of a sink or log section */
+	const struct opt *opts;
+	void *values; /* typed by opts; a log section: struct log_conf */
+};
+
+enum conf_initial { INITIAL_UNSET, INITIAL_STREAM_ONLY };
+enum conf_on_reject { ON_REJECT_BLOCK };
+
+/* typed by pipeline_opts */
+struct conf_pipeline {
+	struct conf_pipeline *next;
+	char *name;
+	struct conf_place place;
+	const struct conf_section *from, *to;
+	/* options */
+	char *source, *sink;
+	int initial;		/* enum conf_initial - 1 is never stored: choice
+				   index + 1, 0 when not given */
+	char *start;		/* for a log as source */
+	int on_reject;
+	int64_t queue_size;	/* bytes of the retained queue */
+	int64_t commit_interval; /* ms; 0: as soon as the queue is empty */
+	bool exit_on_stop;
+	int64_t give_up_after;	/* ms of failed attempts; 0: never */
+};
+
+struct conf {
+	char *path;
+	/* options of the top level */
+	char *state_dir;
+	int log_level;	/* enum note_level */
+	int log_format; /* 0 text, 1 json */
+	char *control_socket; /* default: STATE_DIR/leat.sock */
+
+	struct conf_section *sources, *sinks, *logs;
+	struct conf_pipeline *pipelines;
+	void *text; /* private: files and places */
+};
+
+extern const struct opt conf_top_opts[];
+extern const struct opt pipeline_opts[];
+
+/* Reads and checks.  NULL with *errors filled (at least one; *owned by the
+ * caller*, see conf_errors_free) when anything is wrong. */
+struct conf *conf_read(const char *path, struct conf_error **errors);
+void conf_free(struct conf *c);
+void conf_errors_free(struct conf_error *errors);
+/* The effective conf in conf syntax; reading it gives the same again. */
+void conf_print(const struct conf *c, struct buf *out);
+
+/* NULL when there is none of that name. */
+const struct conf_pipeline *conf_find_pipeline(const struct conf *c,
+					       const char *name);
+const struct conf_section *conf_find_log(const struct conf *c, const char *name);
+
+#endif

@@ -1,0 +1,83 @@
+/* sink.h: what the agent asks of a sink (contract K of the design).
+ *
+ * K1 After open() the sink holds exactly the events up to one cursor, and says
+ *    which, or that it cannot know.
+ * K2 How it keeps that is declared: a transactional sink stores cursor and data
+ *    in one atomic act.
+ * K3 Verdicts are closed; a sink never sleeps, retries or drops by itself.
+ *
+ * All functions but check() are called by one thread at a time, and may block. */
+#ifndef LEAT_SINKS_SINK_H
+#define LEAT_SINKS_SINK_H
+
+#include "base/opt.h"
+#include "base/report.h"
+#include "schema/batch.h"
+#include "schema/registry.h"
+
+enum verdict {
+	VERDICT_OK,
+	VERDICT_AGAIN,	/* full for a moment: call again after a short wait */
+	VERDICT_RETRY,	/* destination away: back off, call again */
+	VERDICT_REWIND, /* in doubt: close, open, present again what follows its
+			   cursor */
+	VERDICT_REJECT, /* event err->index of the batch can never succeed;
+			   nothing of the call was taken */
+	VERDICT_FATAL,	/* stop with err's code */
+};
+
+enum sink_class {
+	SINK_TRANSACTIONAL, /* the sink's cursor is the truth */
+	SINK_IDEMPOTENT,    /* the state file's is; repeats are recognised */
+	SINK_AT_LEAST_ONCE, /* the state file's is; repeats are seen */
+};
+
+struct sink;
+
+/* What open() found in the destination. */
+struct sink_held {
+	bool is_known;	    /* false: the destination cannot tell */
+	bool has_cursor;    /* false: it holds nothing yet */
+	struct buf cursor;  /* text form; owned by the caller */
+	struct registry *tables; /* the sink loads table versions it holds */
+};
+
+struct sink_ops {
+	const char *type;
+	enum sink_class class;
+	const struct opt *opts;
+	size_t conf_size, size;
+
+	int (*check)(struct sink *snk, struct report *r, struct err *e);
+	/* Recovers, then tells.  Holds the destination exclusively from here on
+	 * where it can (CODE_state_held when another process does). */
+	int (*open)(struct sink *snk, struct sink_held *held, struct err *e);
+	/* Takes events [first, first + count) or none of them.  *Borrows* the
+	 * batch until the next commit() or close(): the agent keeps it so long.
+	 * A row whose table version has not been applied does not come. */
+	enum verdict (*write)(struct sink *snk, const struct batch *b,
+			      size_t first, size_t count, struct err *e);
+	/* Everything written is durable together with the cursor, or nothing. */
+	enum verdict (*commit)(struct sink *snk, const struct cursor *c,
+			       struct err *e);
+	/* ev is an OP_SCHEMA event; idempotent.  Follows a commit() of all
+	 * before it, unless the table is new. */
+	enum verdict (*apply_schema)(struct sink *snk, const struct event *ev,
+				     struct err *e);
+	/* Removes what the pipeline has at the destination besides the data. */
+	int (*drop)(struct sink *snk, struct err *e);
+	void (*close)(struct sink *snk);
+};
+
+struct sink {
+	const struct sink_ops *ops;
+	const char *name;	/* of the section */
+	const char *pipeline;
+	const void *conf;
+};
+
+struct sink *sink_new(const struct sink_ops *ops, const char *name,
+		      const char *pipeline, const void *conf);
+void sink_free(struct sink *snk); /* closes first */
+
+#endif
