@@ -1,0 +1,271 @@
+/* table.c: see table.h.
+ *
+ * Stored form (all integers LEB128): version, from_seq, source_id, identity,
+ * schema, name, ncols, then per column name, type_name, type, source_type,
+ * modifier (zigzag), flags (1 identity, 2 nullable), key_position.  The
+ * fingerprint is computed again when it is read. */
+#include "config.h"
+#include "schema/table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { FLAG_IDENTITY = 1, FLAG_NULLABLE = 2 };
+
+/* PostgreSQL's limit is 1600, MySQL's 4096. */
+#define MAX_COLUMNS 8192u
+
+static size_t text_size(const struct table *proto)
+{
+	size_t n = 2 * (proto->schema.n + proto->name.n) + 1;
+
+	for (uint32_t i = 0; i < proto->ncols; i++)
+		n += proto->cols[i].name.n + proto->cols[i].type_name.n;
+	return n;
+}
+
+static struct slice keep(char **at, struct slice s)
+{
+	struct slice kept = {*at, s.n};
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	*at += s.n;
+	return kept;
+}
+
+struct table *table_new(const struct table *proto)
+{
+	size_t cols = proto->ncols * sizeof(struct column);
+	struct table *tab = malloc(sizeof(*tab) + cols + text_size(proto));
+	char *at;
+
+	if (tab == NULL)
+		return NULL;
+	*tab = *proto;
+	atomic_init(&tab->refs, 1);
+	tab->batch_mark = 0;
+	tab->cols = (struct column *)(tab + 1);
+	at = (char *)tab->cols + cols;
+	tab->schema = keep(&at, proto->schema);
+	tab->name = keep(&at, proto->name);
+	tab->full_name.p = at;
+	keep(&at, proto->schema);
+	*at++ = '.';
+	keep(&at, proto->name);
+	tab->full_name.n = (size_t)(at - tab->full_name.p);
+	for (uint32_t i = 0; i < proto->ncols; i++) {
+		tab->cols[i] = proto->cols[i];
+		tab->cols[i].name = keep(&at, proto->cols[i].name);
+		tab->cols[i].type_name = keep(&at, proto->cols[i].type_name);
+	}
+	tab->fingerprint = table_fingerprint(tab);
+	return tab;
+}
+
+struct table *table_ref(struct table *tab)
+{
+	atomic_fetch_add_explicit(&tab->refs, 1, memory_order_relaxed);
+	return tab;
+}
+
+void table_unref(struct table *tab)
+{
+	if (tab != NULL &&
+	    atomic_fetch_sub_explicit(&tab->refs, 1, memory_order_acq_rel) == 1)
+		free(tab);
+}
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	uint64_t both[2] = {h, v};
+
+	return slice_hash((struct slice){(const char *)both, sizeof(both)});
+}
+
+uint64_t table_fingerprint(const struct table *proto)
+{
+	uint64_t h = mix(slice_hash(proto->schema), slice_hash(proto->name));
+
+	h = mix(h, (uint64_t)proto->source_id << 8 | (uint64_t)proto->identity);
+	for (uint32_t i = 0; i < proto->ncols; i++) {
+		const struct column *c = &proto->cols[i];
+
+		h = mix(h, slice_hash(c->name));
+		h = mix(h, (uint64_t)c->source_type << 32 |
+				   (uint32_t)c->modifier);
+		h = mix(h, c->is_identity);
+	}
+	return h;
+}
+
+static bool has_primary_key(const struct table *tab)
+{
+	for (uint32_t i = 0; i < tab->ncols; i++)
+		if (tab->cols[i].key_position > 0)
+			return true;
+	return false;
+}
+
+/* With identity FULL every column is flagged, which makes no key. */
+static bool identity_is_key(const struct table *tab)
+{
+	return tab->identity == IDENTITY_DEFAULT ||
+	       tab->identity == IDENTITY_INDEX;
+}
+
+bool table_in_key(const struct table *tab, uint32_t i)
+{
+	if (has_primary_key(tab))
+		return tab->cols[i].key_position > 0;
+	return identity_is_key(tab) && tab->cols[i].is_identity;
+}
+
+bool table_has_key(const struct table *tab)
+{
+	for (uint32_t i = 0; i < tab->ncols; i++)
+		if (table_in_key(tab, i))
+			return true;
+	return false;
+}
+
+void table_encode(const struct table *tab, struct buf *out)
+{
+	buf_varint(out, tab->version);
+	buf_varint(out, tab->from_seq);
+	buf_varint(out, tab->source_id);
+	buf_varint(out, (uint64_t)tab->identity);
+	buf_lenslice(out, tab->schema);
+	buf_lenslice(out, tab->name);
+	buf_varint(out, tab->ncols);
+	for (uint32_t i = 0; i < tab->ncols; i++) {
+		const struct column *c = &tab->cols[i];
+
+		buf_lenslice(out, c->name);
+		buf_lenslice(out, c->type_name);
+		buf_varint(out, (uint64_t)c->type);
+		buf_varint(out, c->source_type);
+		buf_zigzag(out, c->modifier);
+		buf_varint(out, (c->is_identity ? FLAG_IDENTITY : 0u) |
+					(c->is_nullable ? FLAG_NULLABLE : 0u));
+		buf_varint(out, c->key_position);
+	}
+}
+
+static void decode_column(struct wire *w, struct column *c)
+{
+	uint64_t flags, type;
+
+	c->name = wire_lenslice(w);
+	c->type_name = wire_lenslice(w);
+	type = wire_varint(w);
+	if (type >= TYPE_COUNT)
+		w->failed = true;
+	else
+		c->type = (enum type)type;
+	c->source_type = (uint32_t)wire_varint(w);
+	c->modifier = (int32_t)wire_zigzag(w);
+	flags = wire_varint(w);
+	c->is_identity = flags & FLAG_IDENTITY;
+	c->is_nullable = flags & FLAG_NULLABLE;
+	c->key_position = (uint16_t)wire_varint(w);
+}
+
+struct table *table_decode(struct wire *w, struct err *e)
+{
+	struct table proto = {0}, *tab = NULL;
+	uint64_t identity, ncols;
+
+	proto.version = (uint32_t)wire_varint(w);
+	proto.from_seq = wire_varint(w);
+	proto.source_id = (uint32_t)wire_varint(w);
+	identity = wire_varint(w);
+	proto.schema = wire_lenslice(w);
+	proto.name = wire_lenslice(w);
+	ncols = wire_varint(w);
+	if (!wire_ok(w) || identity > IDENTITY_INDEX || ncols > MAX_COLUMNS)
+		goto bad;
+	proto.identity = (enum identity)identity;
+	proto.ncols = (uint32_t)ncols;
+	proto.cols = calloc(ncols ? ncols : 1, sizeof(*proto.cols));
+	if (proto.cols == NULL) {
+		err_no_memory(e);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < proto.ncols && wire_ok(w); i++)
+		decode_column(w, &proto.cols[i]);
+	if (wire_ok(w)) {
+		tab = table_new(&proto);
+		if (tab == NULL)
+			err_no_memory(e);
+	}
+	free(proto.cols);
+	if (wire_ok(w))
+		return tab;
+bad:
+	err_set(e, CODE_log_corrupt, "a stored table version cannot be read");
+	return NULL;
+}
+
+static const struct column *find(const struct table *tab, struct slice name)
+{
+	for (uint32_t i = 0; tab != NULL && i < tab->ncols; i++)
+		if (slice_eq(tab->cols[i].name, name))
+			return &tab->cols[i];
+	return NULL;
+}
+
+/* As a DBA would read it: the server's name of the type, ours without one. */
+static struct slice type_text(const struct column *c)
+{
+	return c->type_name.n ? c->type_name : slice_of(type_name(c->type));
+}
+
+static void diff_column(const struct column *was, const struct column *c,
+			struct buf *out)
+{
+	if (was == NULL) {
+		buf_printf(out, "added column \"%.*s\" %.*s%s\n",
+			   SLICE_ARG(c->name), SLICE_ARG(type_text(c)),
+			   c->is_nullable ? "" : " not null");
+		return;
+	}
+	if (was->source_type != c->source_type || was->modifier != c->modifier ||
+	    was->type != c->type)
+		buf_printf(out,
+			   "changed type of column \"%.*s\" from %.*s to %.*s\n",
+			   SLICE_ARG(c->name), SLICE_ARG(type_text(was)),
+			   SLICE_ARG(type_text(c)));
+	if (was->is_nullable != c->is_nullable)
+		buf_printf(out, "column \"%.*s\" is %s\n", SLICE_ARG(c->name),
+			   c->is_nullable ? "nullable now" : "not null now");
+	if ((was->key_position > 0) != (c->key_position > 0))
+		buf_printf(out, "column \"%.*s\" %s the primary key\n",
+			   SLICE_ARG(c->name),
+			   c->key_position > 0 ? "joined" : "left");
+}
+
+void table_diff(const struct table *old, const struct table *tab,
+		struct buf *out)
+{
+	static const char *const identities[] = {"default", "full", "nothing",
+						 "index"};
+	size_t before = out->n;
+
+	for (uint32_t i = 0; old != NULL && i < old->ncols; i++)
+		if (find(tab, old->cols[i].name) == NULL)
+			buf_printf(out, "dropped column \"%.*s\" %.*s\n",
+				   SLICE_ARG(old->cols[i].name),
+				   SLICE_ARG(type_text(&old->cols[i])));
+	for (uint32_t i = 0; i < tab->ncols; i++)
+		diff_column(find(old, tab->cols[i].name), &tab->cols[i], out);
+	if (old == NULL)
+		return;
+	if (old->identity != tab->identity)
+		buf_printf(out, "changed replica identity from %s to %s\n",
+			   identities[old->identity], identities[tab->identity]);
+	if (old->source_id != tab->source_id)
+		buf_text(out, "the table was created anew\n");
+	if (out->n == before)
+		buf_text(out, "changed the order of columns or the key\n");
+}
