@@ -1,0 +1,218 @@
+# Leat::Proxy: a TCP proxy that misbehaves on command.
+#
+#	my $proxy = Leat::Proxy->new($pg->port);	# listens at $proxy->port
+#	$proxy->stall;	 moves nothing, either way, until pass: a dead network
+#	$proxy->swallow; reads from both sides and throws it away, until pass
+#	$proxy->deaf;	 the server's bytes pass, the client's stay unread
+#	$proxy->pass;	 normal again
+#	$proxy->cut;	 ends all connections in order (FIN)
+#	$proxy->reset;	 ends them with RST
+#	$proxy->cut_after(n);	cuts when n more bytes came from the server
+#	$proxy->refuse;	 cuts, and new connections are turned away until pass
+#	$proxy->count	 -> { accepted, open, up, down }: connections and bytes
+#
+# A forked process; each command returns when the proxy obeys it.
+package Leat::Proxy;
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use Errno qw(EAGAIN EWOULDBLOCK EINTR);
+use IO::Handle;
+use IO::Select;
+use IO::Socket::INET;
+use Socket;
+
+use Leat::Test ();
+
+use constant CHUNK => 65536;
+
+sub new {
+	my ($class, $upstream) = @_;
+	my $listen = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1')
+		or croak "proxy: $@";
+	socketpair my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC or croak "socketpair: $!";
+	$_->autoflush(1) for $ours, $theirs;
+	my $self = bless { port => $listen->sockport, control => $ours }, $class;
+	$self->{process} = Leat::Process->start({ dir => Leat::Test::tmpdir(), name => 'proxy',
+		setup => sub {
+			close $ours;
+			serve({ listen => $listen, control => $theirs, upstream => $upstream });
+		} });
+	close $theirs;
+	close $listen;
+	return $self;
+}
+
+sub port { return $_[0]{port} }
+
+sub ask {
+	my ($self, $word) = @_;
+	my $control = $self->{control};
+	print $control "$word\n";
+	my $answer = <$control>;
+	croak 'the proxy has ended: ' . $self->{process}->err unless defined $answer;
+	chomp $answer;
+	return $answer;
+}
+
+for my $word (qw(stall swallow deaf pass cut reset refuse)) {
+	no strict 'refs';
+	*$word = sub { $_[0]->ask($word); return $_[0] };
+}
+
+sub cut_after { $_[0]->ask("cut_after $_[1]"); return $_[0] }
+
+sub count {
+	my %count;
+	@count{qw(accepted open up down)} = split / /, $_[0]->ask('count');
+	return \%count;
+}
+
+sub stop { $_[0]{process}->kill9 }
+
+# --- the proxy's own process
+
+sub serve {
+	my ($state) = @_;
+	$SIG{PIPE} = 'IGNORE';
+	%$state = (%$state, mode => 'pass', pairs => {}, accepted => 0, up => 0, down => 0);
+	while (1) {
+		my ($readers, $writers) = wanted($state);
+		my ($r, $w) = IO::Select->select($readers, $writers, undef, 1);
+		for my $handle (@{ $r || [] }, @{ $w || [] }) {
+			if ($handle == $state->{control}) {
+				obey($state);
+			} elsif ($handle == $state->{listen}) {
+				accept_one($state);
+			} elsif (my $side = $state->{pairs}{$handle}) {
+				move($state, $side);
+			}
+		}
+	}
+}
+
+# A side is { from, to, pending, is_up }; both sides of a pair know each other.
+sub wanted {
+	my ($state) = @_;
+	my $r = IO::Select->new($state->{control}, $state->{listen});
+	my $w = IO::Select->new;
+	return ($r, $w) if $state->{mode} eq 'stall';
+	for my $side (values %{ $state->{pairs} }) {
+		next if $side->{is_up} && $state->{mode} eq 'deaf';
+		if (length $side->{pending}) { $w->add($side->{to}) }
+		elsif (!$side->{eof}) { $r->add($side->{from}) }
+	}
+	return ($r, $w);
+}
+
+sub accept_one {
+	my ($state) = @_;
+	my $client = $state->{listen}->accept or return;
+	$state->{accepted}++;
+	my $server = $state->{mode} eq 'refuse' ? undef : IO::Socket::INET->new(
+		PeerAddr => '127.0.0.1', PeerPort => $state->{upstream});
+	unless ($server) {
+		end_hard($client);
+		return;
+	}
+	$_->blocking(0) for $client, $server;
+	my $up = { from => $client, to => $server, pending => '', is_up => 1 };
+	my $down = { from => $server, to => $client, pending => '', other => $up };
+	$up->{other} = $down;
+	$state->{pairs}{$client} = $up;
+	$state->{pairs}{$server} = $down;
+}
+
+# The handle that is ready may be the `to` of the other side.
+sub move {
+	my ($state, $side) = @_;
+	for my $s ($side, $side->{other}) {
+		if (length $s->{pending}) {
+			my $n = syswrite $s->{to}, $s->{pending};
+			if (defined $n) { substr($s->{pending}, 0, $n, '') }
+			elsif (!$!{EAGAIN} && !$!{EINTR}) { return close_pair($state, $s) }
+		}
+		next if length $s->{pending} || $s->{eof} || ($s->{is_up} && $state->{mode} eq 'deaf');
+		my $n = sysread $s->{from}, my $bytes, CHUNK;
+		if (!defined $n) {
+			next if $!{EAGAIN} || $!{EINTR};
+			return close_pair($state, $s);
+		}
+		if ($n == 0) {
+			$s->{eof} = 1;
+			shutdown $s->{to}, 1;
+			return close_pair($state, $s) if $s->{other}{eof};
+			next;
+		}
+		return if took($state, $s, $bytes);
+	}
+}
+
+# True when the pair is gone.
+sub took {
+	my ($state, $s, $bytes) = @_;
+	$state->{ $s->{is_up} ? 'up' : 'down' } += length $bytes;
+	return 0 if $state->{mode} eq 'swallow';
+	if (!$s->{is_up} && defined $state->{cut_after}) {
+		$bytes = substr $bytes, 0, $state->{cut_after};
+		$state->{cut_after} -= length $bytes;
+		if ($state->{cut_after} == 0) {
+			delete $state->{cut_after};
+			$s->{to}->blocking(1);
+			syswrite $s->{to}, $s->{pending} . $bytes;
+			close_pair($state, $s);
+			return 1;
+		}
+	}
+	$s->{pending} .= $bytes;
+	my $n = syswrite $s->{to}, $s->{pending};
+	substr($s->{pending}, 0, $n, '') if $n;
+	return 0;
+}
+
+sub close_pair {
+	my ($state, $side, $hard) = @_;
+	for my $handle ($side->{from}, $side->{to}) {
+		delete $state->{pairs}{$handle};
+		$hard ? end_hard($handle) : close $handle;
+	}
+}
+
+sub end_hard {
+	my ($handle) = @_;
+	setsockopt $handle, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
+	close $handle;
+}
+
+sub close_all {
+	my ($state, $hard) = @_;
+	while (my ($side) = values %{ $state->{pairs} }) {
+		close_pair($state, $side, $hard);
+	}
+}
+
+sub obey {
+	my ($state) = @_;
+	my $control = $state->{control};
+	my $word = <$control>;
+	exit 0 unless defined $word;
+	chomp $word;
+	my $answer = 'ok';
+	if ($word =~ /^(stall|swallow|deaf|pass|refuse)$/) {
+		$state->{mode} = $word;
+		close_all($state) if $word eq 'refuse';
+	} elsif ($word =~ /^(cut|reset)$/) {
+		close_all($state, $word eq 'reset');
+	} elsif ($word =~ /^cut_after (\d+)$/) {
+		$state->{cut_after} = $1;
+	} elsif ($word eq 'count') {
+		$answer = join ' ', $state->{accepted}, keys(%{ $state->{pairs} }) / 2,
+			$state->{up}, $state->{down};
+	} else {
+		die "no such command: $word\n";
+	}
+	print $control "$answer\n";
+}
+
+1;
