@@ -19,6 +19,7 @@
 
 static int tap_run, tap_failed;
 
+__attribute__((format(printf, 2, 0)))
 static inline bool tap_result(bool good, const char *fmt, va_list ap)
 {
 	printf("%s %d - ", good ? "ok" : "not ok", ++tap_run);
