@@ -1,0 +1,206 @@
+/* stdout.c: see stdout.h; leat.conf(5), section "Sinks".
+ *
+ * Lines gather in one buffer and go out whole.  The descriptor belongs to
+ * whoever started us, so it is never made non-blocking: where a write could
+ * block (anything but a file) poll() comes first and a write is no longer than
+ * what a writable pipe takes, so that a reader that does not read never holds
+ * up a stop.  A write that fails says nothing about how much a reader has seen:
+ * hence at least once. */
+#include "config.h"
+#include "sinks/stdout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "schema/encode.h"
+
+#define FLUSH_BYTES (64u << 10)
+#define KEEP_BYTES (1u << 20)
+#define WAIT_MS 100
+
+struct stdout_conf {
+	int format; /* enum format */
+};
+
+static const struct opt stdout_opts[] = {
+	{.name = "format", .type = OPT_CHOICE, .dflt = "debezium",
+	 .choices = format_names,
+	 .offset = offsetof(struct stdout_conf, format),
+	 .help = "How an event is written: see leat-envelope(7)."},
+	OPT_END,
+};
+
+struct stdout_sink {
+	struct sink base;
+	struct buf out;
+	size_t written; /* of out */
+	size_t at_once;	/* the longest write */
+	struct encoded enc;
+};
+
+static int stdout_check(struct sink *snk, struct report *r, struct err *e)
+{
+	char where[256];
+
+	(void)e;
+	snprintf(where, sizeof(where), "sink \"%s\"", snk->name);
+	report_add(r, FINDING_WARNING, CODE_none, where, NULL,
+		   "standard output keeps no place: after a crash the events since the last commit are written again, with the same ids");
+	return 0;
+}
+
+static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
+{
+	struct stdout_sink *so = (struct stdout_sink *)snk;
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	struct stat st;
+
+	if (flags < 0 || fstat(STDOUT_FILENO, &st) != 0)
+		return err_sys(e, CODE_sink_config, errno,
+			       "standard output cannot be written to");
+	so->at_once = S_ISREG(st.st_mode) || (flags & O_NONBLOCK)
+			      ? SSIZE_MAX
+			      : PIPE_BUF;
+	held->is_known = held->has_cursor = false;
+	return 0;
+}
+
+static enum verdict broken(struct err *e, int errnum)
+{
+	if (errnum == EPIPE)
+		err_set(e, CODE_sink_unreachable,
+			"whoever was reading standard output is gone");
+	else
+		err_sys(e, CODE_sink_unreachable, errnum,
+			"could not write to standard output");
+	return VERDICT_FATAL;
+}
+
+/* Writes what is buffered; VERDICT_AGAIN when nobody took it in time. */
+static enum verdict drain(struct stdout_sink *so, int wait_ms, struct err *e)
+{
+	struct pollfd pfd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	while (so->written < so->out.n) {
+		size_t n = so->out.n - so->written;
+		ssize_t done;
+		int ready = poll(&pfd, 1, wait_ms);
+
+		if (ready < 0 && errno != EINTR)
+			return broken(e, errno);
+		if (ready <= 0)
+			return VERDICT_AGAIN;
+		done = write(STDOUT_FILENO, so->out.p + so->written,
+			     n < so->at_once ? n : so->at_once);
+		if (done < 0 && errno != EINTR && errno != EAGAIN)
+			return broken(e, errno);
+		if (done > 0)
+			so->written += (size_t)done;
+	}
+	buf_reset(&so->out, KEEP_BYTES);
+	so->written = 0;
+	return VERDICT_OK;
+}
+
+static int put_event(struct stdout_sink *so, const struct event *ev,
+		     struct err *e)
+{
+	const struct stdout_conf *conf = so->base.conf;
+
+	if (encode_event((enum format)conf->format, ev, &so->enc, e) != 0)
+		return -1;
+	for (size_t i = 0; i < so->enc.n; i++) {
+		const struct record *rec = &so->enc.rec[i];
+
+		buf_put(&so->out, so->enc.bytes.p + rec->value_at,
+			rec->value_n);
+		buf_u8(&so->out, '\n');
+	}
+	return so->out.failed ? err_no_memory(e) : 0;
+}
+
+/* Nothing of a call that fails half-way is kept. */
+static enum verdict no_memory(struct stdout_sink *so, size_t kept)
+{
+	so->out.failed = false;
+	so->out.n = kept;
+	return VERDICT_RETRY;
+}
+
+static enum verdict stdout_write(struct sink *snk, const struct batch *b,
+				 size_t first, size_t count, struct err *e)
+{
+	struct stdout_sink *so = (struct stdout_sink *)snk;
+	enum verdict v = VERDICT_OK;
+	size_t kept;
+
+	if (so->out.n - so->written >= FLUSH_BYTES)
+		v = drain(so, WAIT_MS, e);
+	if (v != VERDICT_OK)
+		return v;
+	kept = so->out.n;
+	for (size_t i = first; i < first + count; i++) {
+		if (b->ev[i].op == OP_SCHEMA) /* comes by apply_schema() */
+			continue;
+		if (put_event(so, &b->ev[i], e) != 0)
+			return no_memory(so, kept);
+	}
+	if (so->out.n - so->written < FLUSH_BYTES)
+		return VERDICT_OK;
+	v = drain(so, 0, e);
+	return v == VERDICT_AGAIN ? VERDICT_OK : v;
+}
+
+static enum verdict stdout_commit(struct sink *snk, const struct cursor *c,
+				  struct err *e)
+{
+	(void)c;
+	return drain((struct stdout_sink *)snk, WAIT_MS, e);
+}
+
+static enum verdict stdout_apply_schema(struct sink *snk,
+					const struct event *ev, struct err *e)
+{
+	struct stdout_sink *so = (struct stdout_sink *)snk;
+	size_t kept = so->out.n;
+
+	if (put_event(so, ev, e) != 0)
+		return no_memory(so, kept);
+	return VERDICT_OK;
+}
+
+static int stdout_drop(struct sink *snk, struct err *e)
+{
+	(void)snk;
+	(void)e;
+	return 0;
+}
+
+static void stdout_close(struct sink *snk)
+{
+	struct stdout_sink *so = (struct stdout_sink *)snk;
+
+	buf_fini(&so->out);
+	so->written = 0;
+	encoded_fini(&so->enc);
+}
+
+const struct sink_ops stdout_sink = {
+	.type = "stdout",
+	.class = SINK_AT_LEAST_ONCE,
+	.opts = stdout_opts,
+	.conf_size = sizeof(struct stdout_conf),
+	.size = sizeof(struct stdout_sink),
+	.check = stdout_check,
+	.open = stdout_open,
+	.write = stdout_write,
+	.commit = stdout_commit,
+	.apply_schema = stdout_apply_schema,
+	.drop = stdout_drop,
+	.close = stdout_close,
+};
