@@ -7,7 +7,6 @@
 #include "config.h"
 #include "schema/table.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum { FLAG_IDENTITY = 1, FLAG_NULLABLE = 2 };
