@@ -1,0 +1,399 @@
+#include "config.h"
+#include "agent/writer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/retry.h"
+
+/* How often the state file follows a sink that keeps the cursor itself. */
+#define LAZY_MS 1000
+
+/* What to do after a verdict. */
+enum step { STEP_DONE, STEP_AGAIN, STEP_REWIND, STEP_FAIL };
+
+struct writer {
+	struct queue *queue;
+	struct sink *sink;
+	struct state *state;
+	const struct conf_pipeline *conf;
+	struct writer_hooks hooks;
+	const atomic_bool *hurry;
+	pthread_t thread;
+	struct err err;
+
+	struct buf committed_text; /* what `committed` points into */
+	struct cursor committed;
+	const struct batch *last; /* presented, not committed; NULL: none */
+	int64_t dirty_since;
+	uint64_t skip_seq;	  /* events up to it are in the sink */
+	uint64_t events;	  /* since the last commit */
+	int64_t state_written;
+	bool is_state_behind;
+	struct retry retry;
+};
+
+static bool is_lazy(const struct writer *w)
+{
+	return w->sink->ops->class == SINK_TRANSACTIONAL;
+}
+
+/* In slices, so that a stop is not kept waiting by a sick sink. */
+static enum step pause_ms(struct writer *w, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms;
+
+	while (clock_mono_ms() < until) {
+		if (atomic_load(w->hurry))
+			return STEP_FAIL;
+		usleep(20000);
+	}
+	return STEP_AGAIN;
+}
+
+static enum step wait_for_sink(struct writer *w, struct err *e)
+{
+	int64_t failing, ms = retry_next_ms(&w->retry);
+	enum step step;
+
+	failing = clock_mono_ms() - w->retry.failing_since;
+	if (w->conf->give_up_after > 0 && failing > w->conf->give_up_after)
+		return STEP_FAIL;
+	w->hooks.waiting(w->hooks.arg, e);
+	step = pause_ms(w, ms);
+	if (step == STEP_AGAIN)
+		*e = ERR_INIT;
+	return step;
+}
+
+static enum step settle(struct writer *w, enum verdict v, struct err *e)
+{
+	switch (v) {
+	case VERDICT_OK:
+		if (w->retry.failing_since != 0) {
+			retry_reset(&w->retry);
+			w->hooks.waiting(w->hooks.arg, NULL);
+		}
+		return STEP_DONE;
+	case VERDICT_AGAIN:
+		*e = ERR_INIT;
+		return pause_ms(w, 10);
+	case VERDICT_RETRY:
+		return wait_for_sink(w, e);
+	case VERDICT_REWIND:
+		return STEP_REWIND;
+	case VERDICT_REJECT:
+		err_set(e, CODE_event_rejected, "the sink rejected an event");
+		return STEP_FAIL;
+	case VERDICT_FATAL:
+		break;
+	}
+	err_set(e, CODE_internal, "the sink gave up without a reason");
+	return STEP_FAIL;
+}
+
+static enum step write_range(struct writer *w, const struct batch *b,
+			     size_t from, size_t to, struct err *e)
+{
+	enum step step = STEP_AGAIN;
+
+	while (from < to && step == STEP_AGAIN)
+		step = settle(w, w->sink->ops->write(w->sink, b, from,
+						     to - from, e), e);
+	if (from >= to || step == STEP_DONE) {
+		w->events += to - from;
+		return STEP_DONE;
+	}
+	if (step == STEP_FAIL && e->code == CODE_event_rejected &&
+	    e->index < b->n) {
+		struct buf id = BUF_INIT;
+
+		event_id(&b->ev[e->index], 0, &id);
+		err_wrap(e, "event \"%.*s\"", (int)id.n, id.p ? id.p : "");
+		buf_fini(&id);
+	}
+	return step;
+}
+
+static int keep_committed(struct writer *w, const struct cursor *c,
+			  struct err *e)
+{
+	struct buf text = BUF_INIT;
+
+	buf_slice(&text, c->source);
+	if (text.failed)
+		return err_no_memory(e);
+	w->committed = *c;
+	buf_fini(&w->committed_text);
+	w->committed_text = text;
+	w->committed.source = buf_get(&text);
+	return 0;
+}
+
+/* The order of A1: sink, state, source. */
+static int publish(struct writer *w, const struct cursor *c, struct err *e)
+{
+	int64_t now = clock_mono_ms();
+
+	if (keep_committed(w, c, e) != 0)
+		return -1;
+	fault(FAULT_after_fsync_before_state);
+	w->is_state_behind = is_lazy(w) && now - w->state_written < LAZY_MS;
+	if (!w->is_state_behind) {
+		if (state_set_cursor(w->state, c, e) != 0)
+			return -1;
+		w->state_written = now;
+	}
+	fault(FAULT_after_state_before_ack);
+	w->hooks.committed(w->hooks.arg, c, w->events);
+	w->events = 0;
+	return 0;
+}
+
+static enum step commit(struct writer *w, const struct cursor *c,
+			struct err *e)
+{
+	enum step step;
+
+	do {
+		step = settle(w, w->sink->ops->commit(w->sink, c, e), e);
+	} while (step == STEP_AGAIN);
+	if (step == STEP_DONE && publish(w, c, e) != 0)
+		return STEP_FAIL;
+	return step;
+}
+
+/* A new shape of a known table is a barrier: whatever the sink has to do to
+ * itself happens with everything before it committed. */
+static enum step barrier(struct writer *w, const struct event *ev,
+			 struct err *e)
+{
+	struct cursor before = {
+		.incarnation = ev->txn->origin->incarnation,
+		.seq = ev->seq - 1,
+		.source = ev->schema->cursor_source,
+	};
+	enum step step = STEP_DONE;
+
+	if (ev->schema->prev != NULL && before.source.n > 0)
+		step = commit(w, &before, e);
+	if (step != STEP_DONE)
+		return step;
+	do {
+		step = settle(w, w->sink->ops->apply_schema(w->sink, ev, e), e);
+	} while (step == STEP_AGAIN);
+	if (step == STEP_DONE && state_add_table(w->state, ev->table, e) != 0)
+		return STEP_FAIL;
+	return step;
+}
+
+static enum step present(struct writer *w, const struct batch *b, struct err *e)
+{
+	enum step step = STEP_DONE;
+	size_t from = 0;
+
+	while (from < b->n && b->ev[from].seq <= w->skip_seq)
+		from++;
+	for (size_t i = from; i < b->n && step == STEP_DONE; i++) {
+		if (b->ev[i].op != OP_SCHEMA)
+			continue;
+		step = write_range(w, b, from, i, e);
+		if (step == STEP_DONE)
+			step = barrier(w, &b->ev[i], e);
+		from = i;
+	}
+	if (step == STEP_DONE)
+		step = write_range(w, b, from, b->n, e);
+	return step;
+}
+
+/* Opens the sink again and finds out where it stands. */
+static int reopen(struct writer *w, struct buf *text, struct err *e)
+{
+	struct registry tables;
+	struct sink_held held = {.cursor = BUF_INIT, .tables = &tables};
+	enum step step = STEP_AGAIN;
+
+	w->sink->ops->close(w->sink);
+	while (step == STEP_AGAIN) {
+		registry_init(&tables);
+		buf_reset(&held.cursor, SIZE_MAX);
+		if (w->sink->ops->open(w->sink, &held, e) == 0)
+			step = STEP_DONE;
+		else
+			step = code_kind(e->code) == CODE_RETRY
+				       ? wait_for_sink(w, e)
+				       : STEP_FAIL;
+		registry_fini(&tables);
+	}
+	if (step == STEP_DONE && held.has_cursor)
+		*text = held.cursor;
+	else
+		buf_fini(&held.cursor);
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static int rewind_sink(struct writer *w, struct err *e)
+{
+	struct err why = *e;
+	struct buf text = BUF_INIT;
+	struct cursor held = {0};
+	int rc = -1;
+
+	w->hooks.waiting(w->hooks.arg, &why);
+	*e = ERR_INIT;
+	if (reopen(w, &text, e) != 0)
+		goto out;
+	if (text.n == 0)
+		held = w->committed;
+	else if (cursor_parse(buf_get(&text), &held, e) != 0)
+		goto out;
+	if (held.incarnation != w->committed.incarnation ||
+	    held.seq < w->committed.seq) {
+		err_set(e, CODE_sink_behind,
+			"sink \"%s\" came back at seq %llu, but had acknowledged %llu",
+			w->sink->name, (unsigned long long)held.seq,
+			(unsigned long long)w->committed.seq);
+		goto out;
+	}
+	w->last = NULL;
+	w->skip_seq = held.seq;
+	/* the commit that was in doubt may have succeeded */
+	if (!cursor_eq(&held, &w->committed) && publish(w, &held, e) != 0)
+		goto out;
+	queue_rewind(w->queue, &held);
+	w->hooks.waiting(w->hooks.arg, NULL);
+	rc = 0;
+out:
+	buf_fini(&text);
+	return rc;
+}
+
+static bool is_commit_due(struct writer *w, enum queue_got got)
+{
+	int64_t interval = w->conf->commit_interval;
+
+	if (w->last == NULL)
+		return false;
+	if (got != QUEUE_BATCH ||
+	    queue_retained(w->queue) >= queue_limit(w->queue) / 2)
+		return true;
+	if (interval > 0)
+		return clock_mono_ms() - w->dirty_since >= interval;
+	return !queue_has_next(w->queue);
+}
+
+static enum step commit_last(struct writer *w, struct err *e)
+{
+	enum step step = commit(w, &w->last->cursor, e);
+
+	if (step == STEP_DONE) {
+		w->last = NULL;
+		queue_release(w->queue);
+	}
+	return step;
+}
+
+/* One batch, or one commit that became due without one. */
+static enum step turn(struct writer *w, bool *is_over, struct err *e)
+{
+	int64_t deadline = CLOCK_NEVER;
+	struct batch *b = NULL;
+	enum step step = STEP_DONE;
+	enum queue_got got;
+
+	if (w->last != NULL)
+		deadline = w->dirty_since + w->conf->commit_interval;
+	else if (w->is_state_behind)
+		deadline = w->state_written + LAZY_MS;
+	got = queue_next(w->queue, deadline, &b);
+	if (got == QUEUE_BATCH) {
+		step = present(w, b, e);
+		if (w->last == NULL)
+			w->dirty_since = clock_mono_ms();
+		w->last = b;
+	}
+	if (step == STEP_DONE && is_commit_due(w, got))
+		step = commit_last(w, e);
+	if (step == STEP_DONE && got != QUEUE_BATCH && w->is_state_behind) {
+		if (state_set_cursor(w->state, &w->committed, e) != 0)
+			return STEP_FAIL;
+		w->is_state_behind = false;
+		w->state_written = clock_mono_ms();
+	}
+	*is_over = got == QUEUE_CLOSED && step == STEP_DONE;
+	return step;
+}
+
+static void *run(void *arg)
+{
+	struct writer *w = arg;
+	bool is_over = false;
+
+	while (!is_over) {
+		enum step step = turn(w, &is_over, &w->err);
+
+		if (step == STEP_FAIL)
+			break;
+		if (step == STEP_REWIND && rewind_sink(w, &w->err) != 0)
+			break;
+	}
+	queue_abandon(w->queue);
+	w->hooks.ended(w->hooks.arg);
+	return NULL;
+}
+
+struct writer *writer_start(struct queue *q, struct sink *snk, struct state *st,
+			    const struct conf_pipeline *conf,
+			    const struct cursor *from,
+			    const struct writer_hooks *hooks,
+			    const atomic_bool *hurry, struct err *e)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	int rc;
+
+	if (w == NULL) {
+		err_no_memory(e);
+		return NULL;
+	}
+	w->queue = q;
+	w->sink = snk;
+	w->state = st;
+	w->conf = conf;
+	w->hooks = *hooks;
+	w->hurry = hurry;
+	w->err = ERR_INIT;
+	w->skip_seq = from->seq;
+	if (keep_committed(w, from, e) != 0) {
+		free(w);
+		return NULL;
+	}
+	rc = pthread_create(&w->thread, NULL, run, w);
+	if (rc != 0) {
+		err_sys(e, CODE_system, rc, "could not start a thread");
+		buf_fini(&w->committed_text);
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
+int writer_join(struct writer *w, struct err *e)
+{
+	int rc = 0;
+
+	pthread_join(w->thread, NULL);
+	if (err_is_set(&w->err)) {
+		/* what stops the pipeline counts more than what passes */
+		if (!err_is_set(e) || (code_kind(e->code) == CODE_RETRY &&
+				       code_kind(w->err.code) == CODE_STOP))
+			*e = w->err;
+		rc = -1;
+	}
+	buf_fini(&w->committed_text);
+	free(w);
+	return rc;
+}
