@@ -1,0 +1,230 @@
+/* cmd_offsets.c: where a pipeline stands, and putting it elsewhere by order.
+ *
+ * A set begins a new incarnation, so ids of old and new events never collide.
+ * Order: the incarnation is announced in the state file, then the sink commits
+ * cursor and gap event in one act, then the state file follows; a kill between
+ * any two of them leaves either the old or the new cursor in force. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/cli.h"
+#include "agent/session.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+static int show_one(struct cli *cli, const char *pipeline, struct buf *out,
+		    bool *is_first, struct err *e)
+{
+	struct state *st = state_open(cli->conf->state_dir, pipeline, STATE_LOOK,
+				      false, e);
+	struct buf text = BUF_INIT;
+	struct cursor c = {0};
+	int rc = -1;
+
+	if (st == NULL)
+		return -1;
+	if (state_cursor(st, &text, e) != 0 ||
+	    (text.n > 0 && cursor_parse(buf_get(&text), &c, e) != 0))
+		goto out;
+	if (cli->flags & CLI_JSON) {
+		buf_printf(out, "%s{\"pipeline\":", *is_first ? "" : ",");
+		json_string(out, slice_of(pipeline));
+		buf_printf(out, ",\"incarnation\":%u,\"seq\":%llu,\"source\":",
+			   c.incarnation, (unsigned long long)c.seq);
+		json_string(out, c.source);
+		buf_u8(out, '}');
+	} else
+		buf_printf(out, "%s: incarnation %u, seq %llu\n  %.*s\n",
+			   pipeline, c.incarnation, (unsigned long long)c.seq,
+			   SLICE_ARG(c.source));
+	*is_first = false;
+	rc = 0;
+out:
+	buf_fini(&text);
+	state_close(st);
+	return rc;
+}
+
+static int show(struct cli *cli, const char *only)
+{
+	struct err e = ERR_INIT;
+	struct buf out = BUF_INIT;
+	bool is_first = true;
+	int rc = 0;
+
+	if (cli->flags & CLI_JSON)
+		buf_u8(&out, '[');
+	for (const struct conf_pipeline *pc = cli->conf->pipelines;
+	     pc != NULL && rc == 0; pc = pc->next) {
+		if (only != NULL && strcmp(only, pc->name) != 0)
+			continue;
+		if (show_one(cli, pc->name, &out, &is_first, &e) == 0)
+			continue;
+		if (only != NULL || e.code != CODE_failed)
+			rc = cli_fail(&e);
+		e = ERR_INIT;
+	}
+	if (cli->flags & CLI_JSON)
+		buf_text(&out, "]\n");
+	if (rc == 0)
+		rc = cli_put(&out);
+	buf_fini(&out);
+	return rc;
+}
+
+/* A batch with the gap event, or with nothing when nothing is skipped. */
+static int fill(struct batch *b, const struct session *s,
+		const struct seek *seek, struct cursor *to,
+		const struct origin *origin, struct err *e)
+{
+	struct event *ev;
+	struct txn *txn;
+
+	if (seek->skips) {
+		to->seq++;
+		txn = arena_new(&b->arena, struct txn);
+		ev = batch_add(b);
+		if (txn == NULL || ev == NULL)
+			return err_no_memory(e);
+		*txn = (struct txn){.origin = origin,
+				    .commit_us = clock_wall_us()};
+		ev->op = OP_GAP;
+		ev->txn = txn;
+		ev->seq = to->seq;
+		ev->read_us = txn->commit_us;
+		ev->gap = arena_new(&b->arena, struct gap);
+		if (ev->gap == NULL)
+			return err_no_memory(e);
+		ev->gap->from = slice_dup(&b->arena, s->resume.cursor.source);
+		ev->gap->to = slice_dup(&b->arena, to->source);
+		ev->gap->reason = SLICE("leat offsets set");
+	}
+	return batch_set_cursor(b, to, e);
+}
+
+static int deliver(struct session *s, const struct batch *b, struct err *e)
+{
+	enum verdict v = VERDICT_OK;
+
+	if (b->n > 0)
+		v = s->snk->ops->write(s->snk, b, 0, b->n, e);
+	if (v == VERDICT_OK)
+		v = s->snk->ops->commit(s->snk, &b->cursor, e);
+	if (v == VERDICT_OK)
+		return 0;
+	return err_set(e, CODE_failed, "the sink did not take the new position");
+}
+
+static int move_to(struct session *s, const struct seek *seek, struct err *e)
+{
+	struct cursor *was = &s->resume.cursor;
+	struct cursor to = {was->incarnation + 1, was->seq,
+			    buf_get(&seek->source)};
+	const struct origin origin = {
+		.connector = slice_of(s->pc->from->source->type),
+		.name = slice_of(s->pc->from->name),
+		.version = SLICE(PACKAGE_VERSION),
+		.incarnation = to.incarnation,
+	};
+	struct batch *b = batch_new();
+	int rc = -1;
+
+	if (b == NULL)
+		return err_no_memory(e);
+	if (fill(b, s, seek, &to, &origin, e) == 0 &&
+	    state_set_pending(s->state, to.incarnation, e) == 0 &&
+	    deliver(s, b, e) == 0 &&
+	    state_set_cursor(s->state, &b->cursor, e) == 0 &&
+	    state_set_pending(s->state, 0, e) == 0)
+		rc = 0;
+	batch_free(b);
+	return rc;
+}
+
+static int is_allowed(struct cli *cli, const struct seek *seek, struct err *e)
+{
+	if (seek->skips && !(cli->flags & CLI_GAP)) {
+		err_set(e, CODE_failed, "this position leaves changes out");
+		err_detail(e, "%s", seek->note);
+		err_hint(e, "Say --accept-gap to go on without them; a gap event "
+			    "marks the place in the sink.");
+		return -1;
+	}
+	if (seek->repeats && !(cli->flags & CLI_REPEAT)) {
+		err_set(e, CODE_failed, "this position delivers changes again");
+		err_detail(e, "%s", seek->note);
+		err_hint(e, "Say --accept-repeat; their ids will be of the new "
+			    "incarnation.");
+		return -1;
+	}
+	return 0;
+}
+
+static int set(struct cli *cli, const struct conf_pipeline *pc,
+	       const char *position)
+{
+	struct err e = ERR_INIT;
+	struct seek seek = {.source = BUF_INIT};
+	struct session s;
+	int rc;
+
+	rc = session_open(&s, cli->conf, pc, true, &e);
+	if (rc == 0)
+		rc = s.src->ops->seek(s.src, slice_of(position),
+				      &s.resume.cursor, &seek, &e);
+	if (rc == 0)
+		rc = is_allowed(cli, &seek, &e);
+	if (rc == 0)
+		rc = move_to(&s, &seek, &e);
+	if (rc == 0) {
+		printf("%s: incarnation %u now begins at\n  %.*s\n", pc->name,
+		       s.resume.cursor.incarnation + 1, (int)seek.source.n,
+		       seek.source.p);
+		if (seek.note[0] != '\0')
+			printf("%s\n", seek.note);
+		if (s.resume.cursor.incarnation != 0)
+			printf("undo: leat offsets set %s '%.*s' --accept-gap "
+			       "--accept-repeat\n", pc->name,
+			       SLICE_ARG(s.resume.cursor.source));
+	} else
+		rc = cli_fail(&e);
+	buf_fini(&seek.source);
+	session_close(&s);
+	return rc;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	const struct conf_pipeline *pc = NULL;
+	bool is_show = argc >= 1 && strcmp(argv[0], "show") == 0;
+	bool is_set = argc >= 1 && strcmp(argv[0], "set") == 0;
+	int rc;
+
+	if (!(is_show && argc <= 2) && !(is_set && argc == 3))
+		return cli_usage(cli, "offsets takes show or set");
+	if (is_show && (cli->flags & (CLI_GAP | CLI_REPEAT)))
+		return cli_usage(cli, "offsets show accepts nothing");
+	if (is_set && (cli->flags & CLI_JSON))
+		return cli_usage(cli, "offsets set prints text only");
+	rc = cli_conf(cli);
+	if (rc != 0)
+		return rc;
+	if (argc >= 2 && (pc = cli_pipeline(cli, argv[1])) == NULL)
+		return code_exit(CODE_usage);
+	return is_show ? show(cli, pc ? pc->name : NULL)
+		       : set(cli, pc, argv[2]);
+}
+
+const struct command command_offsets = {
+	.name = "offsets",
+	.options = CLI_JSON | CLI_GAP | CLI_REPEAT,
+	.synopsis = "show [--json] [PIPELINE] | "
+		    "set PIPELINE POSITION [--accept-gap] [--accept-repeat]",
+	.summary = "Shows where a pipeline stands, or puts it elsewhere",
+	.help = "POSITION: now (from here on), slot (where the Postgres slot stands), an\n"
+		"LSN, for a log earliest, latest, seq:N or time:T, or what `leat offsets\n"
+		"show` printed.  Not while the pipeline runs.\n",
+	.run = run,
+};

@@ -1,0 +1,149 @@
+#include "config.h"
+#include "agent/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+struct control {
+	struct MHD_Daemon *daemon;
+	const struct status_agent *agent;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static enum MHD_Result reply(struct MHD_Connection *c, unsigned status,
+			     struct buf *body)
+{
+	struct MHD_Response *r;
+	enum MHD_Result rc;
+
+	if (body->failed)
+		return MHD_NO;
+	r = MHD_create_response_from_buffer(body->n, body->p,
+					    MHD_RESPMEM_MUST_COPY);
+	if (r == NULL)
+		return MHD_NO;
+	MHD_add_response_header(r, "Content-Type", "application/json");
+	rc = MHD_queue_response(c, status, r);
+	MHD_destroy_response(r);
+	return rc;
+}
+
+static enum MHD_Result answer(void *cls, struct MHD_Connection *c,
+			      const char *url, const char *method,
+			      const char *version, const char *upload,
+			      size_t *upload_size, void **request)
+{
+	struct control *ctl = cls;
+	struct buf body = BUF_INIT;
+	unsigned status = MHD_HTTP_OK;
+	enum MHD_Result rc;
+
+	(void)version, (void)upload, (void)upload_size, (void)request;
+	if (strcmp(method, "GET") != 0) {
+		status = MHD_HTTP_METHOD_NOT_ALLOWED;
+		buf_text(&body, "{\"message\":\"only GET is known\"}\n");
+	} else if (strcmp(url, "/status") == 0)
+		status_print(ctl->agent, &body);
+	else {
+		status = MHD_HTTP_NOT_FOUND;
+		buf_text(&body, "{\"message\":\"no such thing; there is /status\"}\n");
+	}
+	rc = reply(c, status, &body);
+	buf_fini(&body);
+	return rc;
+}
+
+static bool is_alive(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool alive = fd >= 0 &&
+		     connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return alive;
+}
+
+static int listen_at(struct control *ctl, const char *path, struct err *e)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int fd, rc;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_set(e, CODE_conf_value,
+			       "control_socket \"%s\" is longer than the %zu bytes "
+			       "that a unix socket allows", path,
+			       sizeof(a.sun_path) - 1);
+	memcpy(a.sun_path, path, strlen(path) + 1);
+	memcpy(ctl->path, path, strlen(path) + 1);
+	if (is_alive(&a)) {
+		ctl->path[0] = '\0';
+		return err_set(e, CODE_state_held,
+			       "another agent answers at control_socket \"%s\"",
+			       path);
+	}
+	unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(e, CODE_system, errno, "could not make a socket");
+	mask = umask(0117);
+	rc = bind(fd, (struct sockaddr *)&a, sizeof(a));
+	umask(mask);
+	if (rc != 0 || listen(fd, 16) != 0) {
+		err_sys(e, CODE_system, errno, "could not bind control_socket \"%s\"",
+			path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+struct control *control_open(const char *path, const struct status_agent *agent,
+			     struct err *e)
+{
+	struct control *ctl = calloc(1, sizeof(*ctl));
+	int fd;
+
+	if (ctl == NULL) {
+		err_no_memory(e);
+		return NULL;
+	}
+	ctl->agent = agent;
+	fd = listen_at(ctl, path, e);
+	if (fd < 0) {
+		free(ctl);
+		return NULL;
+	}
+	ctl->daemon = MHD_start_daemon(
+		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL,
+		answer, ctl, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_TIMEOUT, 10u,
+		MHD_OPTION_CONNECTION_LIMIT, 32u, MHD_OPTION_END);
+	if (ctl->daemon == NULL) {
+		err_set(e, CODE_system, "could not serve the control socket");
+		close(fd);
+		control_close(ctl);
+		return NULL;
+	}
+	return ctl;
+}
+
+void control_close(struct control *ctl)
+{
+	if (ctl == NULL)
+		return;
+	if (ctl->daemon != NULL)
+		MHD_stop_daemon(ctl->daemon);
+	if (ctl->path[0] != '\0')
+		unlink(ctl->path);
+	free(ctl);
+}
