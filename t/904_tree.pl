@@ -11,7 +11,8 @@ my %is_file = map { $_ => 1 } @files;
 # Hosts that may stand in a URL.  Everything else is somebody's own.
 my @hosts = (qr/(?:\w+\.)*example\.(?:com|org|net)/, qr/localhost|127\.0\.0\.1|\[::1\]/,
 	qr/www\.apache\.org/, qr/www\.postgresql\.org/, qr/debezium\.io/, qr/www\.freedesktop\.org/,
-	qr/json-schema\.org/, qr/cloudevents\.io/, qr/\$\{?\w+\}?/);
+	qr/json-schema\.org/, qr/cloudevents\.io/, qr/\$\{?\w+\}?/,
+	qr/[\w%]+/);
 # written so that they do not match themselves
 my @machine = (
 	[qr~(?<![\w.)}])/(?:wor[k]|roo[t]|hom[e]/\w+|mn[t]|Use[r]s)/\w~, 'is a path of one machine'],
