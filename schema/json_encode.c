@@ -263,9 +263,10 @@ void json_id(struct buf *b, struct buf *scratch, const struct shown *s)
 	json_string(b, buf_get(scratch));
 }
 
-static void put_column(struct buf *b, const struct column *col,
-		       unsigned key_position)
+static void put_column(struct buf *b, const struct table *tab, uint32_t i)
 {
+	const struct column *col = &tab->cols[i];
+
 	json_lit(b, "{\"name\":");
 	json_string(b, col->name);
 	json_lit(b, ",\"type\":");
@@ -275,24 +276,8 @@ static void put_column(struct buf *b, const struct column *col,
 	json_lit(b, ",\"nullable\":");
 	json_bool(b, col->is_nullable);
 	json_lit(b, ",\"key\":");
-	buf_u64(b, key_position);
+	json_bool(b, table_in_key(tab, i));
 	json_lit(b, "},");
-}
-
-/* Columns of an identity index are numbered as they stand, as in record keys. */
-static void put_columns(struct buf *b, const struct table *tab)
-{
-	unsigned in_index = 0;
-
-	buf_u8(b, '[');
-	for (uint32_t i = 0; i < tab->ncols; i++) {
-		unsigned position = tab->cols[i].key_position;
-
-		if (position == 0 && table_in_key(tab, i))
-			position = ++in_index;
-		put_column(b, &tab->cols[i], position);
-	}
-	json_close(b, ']');
 }
 
 /* The lines of table_diff() as an array. */
@@ -330,8 +315,10 @@ void json_schema_change(struct buf *b, struct buf *scratch,
 		json_lit(b, "null");
 	json_lit(b, ",\"changes\":");
 	put_changes(b, scratch, ev);
-	json_lit(b, ",\"columns\":");
-	put_columns(b, tab);
+	json_lit(b, ",\"columns\":[");
+	for (uint32_t i = 0; i < tab->ncols; i++)
+		put_column(b, tab, i);
+	json_close(b, ']');
 	buf_u8(b, '}');
 }
 

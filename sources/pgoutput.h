@@ -8,7 +8,9 @@
  * transaction, and for a transaction in flight its commit LSN, the n changes
  * done of it and a rolling hash of them.  Told to resume there, it skips the
  * first n changes of the first transaction and compares commit LSN and hash
- * (CODE_diverged).  Every change takes an ordinal and a seq before any filter. */
+ * (CODE_diverged).  Every change takes an ordinal and a seq before any filter.
+ * A transaction that was committed before the E it began with is passed over as
+ * if it had not been sent. */
 #ifndef LEAT_SOURCES_PGOUTPUT_H
 #define LEAT_SOURCES_PGOUTPUT_H
 
@@ -17,7 +19,7 @@
 
 struct pgoutput_place {
 	uint64_t end;	 /* E */
-	uint64_t commit; /* of the transaction in flight, 0: none */
+	uint64_t commit; /* of the transaction in flight, 0: none (or n is 0) */
 	uint64_t n;	 /* changes of it that are done */
 	uint64_t hash;	 /* of their messages */
 };
@@ -28,10 +30,13 @@ struct pgoutput_hooks {
 	bool (*is_wanted)(void *arg, struct slice schema, struct slice name);
 	/* A shape that has not been seen: fills in is_nullable, key_position and
 	 * type_name (type_name text from the arena) from the catalog, as far as
-	 * the catalog still has it.  Blocks; -1 only when the server is away. */
+	 * the catalog still has it.  Blocks; -1 only when the server is away.
+	 * Names of built-in types are there already and stay as they are; of a
+	 * column of TYPE_OTHER the type may be set to TYPE_ENUM. */
 	int (*describe)(void *arg, struct table *proto, struct arena *a,
 			struct err *e);
-	/* The source part of a cursor for the place, into the arena. */
+	/* The source part of a cursor for the place, into the arena (that of
+	 * the batch). */
 	struct slice (*cursor_source)(void *arg,
 				      const struct pgoutput_place *place,
 				      struct arena *a);
@@ -39,7 +44,8 @@ struct pgoutput_hooks {
 
 struct pgoutput;
 
-/* *Returns owned* or NULL.  Borrows origin, reg and hooks. */
+/* *Returns owned* or NULL.  Borrows origin and reg, copies hooks and place.  seq
+ * is that of the cursor whose place it is. */
 struct pgoutput *pgoutput_new(const struct origin *origin, struct registry *reg,
 			      const struct pgoutput_hooks *hooks,
 			      const struct pgoutput_place *from, uint64_t seq);
@@ -47,7 +53,8 @@ void pgoutput_free(struct pgoutput *d);
 
 /* One message, with the LSN that came with it, into the batch.  The message is
  * copied as far as needed.  The batch must be the same until pgoutput_rest() was
- * called: transactions go on in the next batch with a copy of their txn. */
+ * called: transactions go on in the next batch with a copy of their txn.  After
+ * -1 the decoder is of no more use, and the batch holds rubbish. */
 int pgoutput_message(struct pgoutput *d, struct slice msg, uint64_t lsn,
 		     struct batch *b, struct err *e) MUST_CHECK;
 /* The batch is handed over: keep nothing that points into it. */
@@ -55,7 +62,7 @@ void pgoutput_rest(struct pgoutput *d);
 
 /* Between transactions, the server's log was read up to lsn and nothing more of
  * interest is in front of it: E moves there (never back).  Ignored inside a
- * transaction. */
+ * transaction, and until the transaction to resume in has come. */
 void pgoutput_idle(struct pgoutput *d, uint64_t lsn);
 bool pgoutput_in_transaction(const struct pgoutput *d);
 struct pgoutput_place pgoutput_place(const struct pgoutput *d);
