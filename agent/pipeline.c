@@ -116,7 +116,8 @@ static void drain_wake(struct pipeline *p)
 	(void)!read(p->wake_fd, &n, sizeof(n));
 }
 
-/* Logs a change of phase once; e may be NULL. */
+/* Logs a change of phase once, so that a failure that lasts is one line; e may
+ * be NULL. */
 static void set_phase(struct pipeline *p, enum pipeline_phase phase,
 		      const struct err *e)
 {
@@ -124,7 +125,8 @@ static void set_phase(struct pipeline *p, enum pipeline_phase phase,
 
 	pthread_mutex_lock(&p->mutex);
 	is_news = p->phase != phase ||
-		  p->why.code != (e ? e->code : CODE_none);
+		  p->why.code != (e ? e->code : CODE_none) ||
+		  (e != NULL && strcmp(p->why.msg, e->msg) != 0);
 	if (is_news)
 		p->since_us = clock_wall_us();
 	p->phase = phase;
@@ -437,7 +439,6 @@ static void *supervise(void *arg)
 		uint64_t commits = p->commits;
 
 		e = ERR_INIT;
-		set_phase(p, PIPELINE_STARTING, NULL);
 		if (attempt(p, &e) == 0 && !err_is_set(&e))
 			break;
 		/* an attempt that delivered starts the pauses afresh */

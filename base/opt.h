@@ -24,6 +24,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 
 enum opt_type {
 	OPT_TEXT,
@@ -46,8 +47,11 @@ struct opt {
 	const char *name;
 	enum opt_type type;
 	unsigned flags;
-	const char *dflt; /* as it would stand in the conf; NULL: none */
-	int64_t min, max; /* OPT_INT, OPT_SIZE, OPT_TIME; both 0: any >= 0 */
+	const char *dflt; /* as it would stand in the conf; NULL: none.  An
+			     OPT_CHOICE without one begins as -1, an OPT_LIST's
+			     may be one bare text or { "a", "b" } */
+	int64_t min, max; /* OPT_INT, OPT_SIZE, OPT_TIME; both 0: any >= 0;
+			     a max below min: no limit */
 	const char *const *choices;
 	size_t offset;
 	const char *help; /* one sentence */
@@ -66,10 +70,15 @@ const struct opt *opt_find(const struct opt *opts, const char *name);
 const char *opt_nearest(const struct opt *const *tables, const char *name);
 
 /* Sets one option of the conf struct from text (for OPT_LIST: from n texts).
- * The error names the option, what was given and what would be right. */
+ * The error names the option, what was given (never of a secret) and what would
+ * be right; the struct is then as before. */
 int opt_set(const struct opt *o, void *conf, const char *const *texts, size_t n,
 	    struct err *e) MUST_CHECK;
-/* Defaults of all options; required ones stay empty. */
+/* Adds n texts to an OPT_LIST. */
+int opt_append(const struct opt *o, void *conf, const char *const *texts,
+	       size_t n, struct err *e) MUST_CHECK;
+/* Defaults of all options into a cleared struct; those without one stay empty.
+ * It fails on lack of memory, or on a table with a wrong default. */
 int opt_defaults(const struct opt *opts, void *conf, struct err *e) MUST_CHECK;
 /* Frees what the struct owns. */
 void opt_free(const struct opt *opts, void *conf);
@@ -77,11 +86,6 @@ void opt_free(const struct opt *opts, void *conf);
  * given in the clear as "***". */
 void opt_print(const struct opt *opts, const void *conf, int indent,
 	       struct buf *out);
-
-/* Reads the secret that `ref` stands for: file:PATH (one trailing newline
- * dropped), env:NAME, credential:NAME (below $CREDENTIALS_DIRECTORY), or the
- * text itself.  Appends to out; the message never holds the secret. */
-int secret_read(const char *ref, struct buf *out, struct err *e) MUST_CHECK;
 
 /* Sizes and times for people, in the syntax that is read. */
 void opt_put_size(struct buf *b, int64_t bytes);

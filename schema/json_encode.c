@@ -263,10 +263,9 @@ void json_id(struct buf *b, struct buf *scratch, const struct shown *s)
 	json_string(b, buf_get(scratch));
 }
 
-static void put_column(struct buf *b, const struct table *tab, uint32_t i)
+static void put_column(struct buf *b, const struct column *col,
+		       unsigned key_position)
 {
-	const struct column *col = &tab->cols[i];
-
 	json_lit(b, "{\"name\":");
 	json_string(b, col->name);
 	json_lit(b, ",\"type\":");
@@ -276,8 +275,24 @@ static void put_column(struct buf *b, const struct table *tab, uint32_t i)
 	json_lit(b, ",\"nullable\":");
 	json_bool(b, col->is_nullable);
 	json_lit(b, ",\"key\":");
-	json_bool(b, table_in_key(tab, i));
+	buf_u64(b, key_position);
 	json_lit(b, "},");
+}
+
+/* Columns of an identity index are numbered as they stand, as in record keys. */
+static void put_columns(struct buf *b, const struct table *tab)
+{
+	unsigned in_index = 0;
+
+	buf_u8(b, '[');
+	for (uint32_t i = 0; i < tab->ncols; i++) {
+		unsigned position = tab->cols[i].key_position;
+
+		if (position == 0 && table_in_key(tab, i))
+			position = ++in_index;
+		put_column(b, &tab->cols[i], position);
+	}
+	json_close(b, ']');
 }
 
 /* The lines of table_diff() as an array. */
@@ -315,10 +330,8 @@ void json_schema_change(struct buf *b, struct buf *scratch,
 		json_lit(b, "null");
 	json_lit(b, ",\"changes\":");
 	put_changes(b, scratch, ev);
-	json_lit(b, ",\"columns\":[");
-	for (uint32_t i = 0; i < tab->ncols; i++)
-		put_column(b, tab, i);
-	json_close(b, ']');
+	json_lit(b, ",\"columns\":");
+	put_columns(b, tab);
 	buf_u8(b, '}');
 }
 
