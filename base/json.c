@@ -8,23 +8,56 @@ static const char escape[256] = {
 	[127] = 1,
 };
 
+/* Each byte of the word that is 0 gets its high bit set; bytes above one that
+ * is may get it too. */
+static uint64_t zero_bytes(uint64_t w)
+{
+	return (w - 0x0101010101010101u) & ~w & 0x8080808080808080u;
+}
+
+/* Do eight bytes go as they are? */
+static bool is_plain(const char *p)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t w, control;
+
+	memcpy(&w, p, sizeof(w));
+	control = (w - ones * 0x20) & ~w & (ones * 0x80);
+	return (control | zero_bytes(w ^ ones * '"') |
+		zero_bytes(w ^ ones * '\\') | zero_bytes(w ^ ones * 127)) == 0;
+}
+
+static void put_escape(struct buf *b, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	buf_u8(b, '\\');
+	if (escape[c] != 1) {
+		buf_u8(b, (uint8_t)escape[c]);
+		return;
+	}
+	buf_put(b, "u00", 3);
+	buf_u8(b, (uint8_t)hex[c >> 4]);
+	buf_u8(b, (uint8_t)hex[c & 15]);
+}
+
 void json_escaped(struct buf *b, struct slice s)
 {
-	size_t from = 0;
+	size_t from = 0, i = 0;
 
-	for (size_t i = 0; i < s.n; i++) {
+	while (i < s.n) {
 		unsigned char c = (unsigned char)s.p[i];
 
+		if (s.n - i >= 8 && is_plain(s.p + i)) {
+			i += 8;
+			continue;
+		}
+		i++;
 		if (likely(escape[c] == 0))
 			continue;
-		buf_put(b, s.p + from, i - from);
-		from = i + 1;
-		if (escape[c] == 1)
-			buf_printf(b, "\\u%04x", c);
-		else {
-			buf_u8(b, '\\');
-			buf_u8(b, (uint8_t)escape[c]);
-		}
+		buf_put(b, s.p + from, i - 1 - from);
+		put_escape(b, c);
+		from = i;
 	}
 	buf_put(b, s.p + from, s.n - from);
 }
