@@ -70,15 +70,18 @@ static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
 	return 0;
 }
 
+/* A reader that is gone does not come back; a full disk may pass, and what is
+ * buffered stays. */
 static enum verdict broken(struct err *e, int errnum)
 {
-	if (errnum == EPIPE)
-		err_set(e, CODE_sink_unreachable,
+	if (errnum == EPIPE) {
+		err_set(e, CODE_sink_closed,
 			"whoever was reading standard output is gone");
-	else
-		err_sys(e, CODE_sink_unreachable, errnum,
-			"could not write to standard output");
-	return VERDICT_FATAL;
+		return VERDICT_FATAL;
+	}
+	err_sys(e, CODE_sink_unreachable, errnum,
+		"could not write to standard output");
+	return VERDICT_RETRY;
 }
 
 /* Writes what is buffered; VERDICT_AGAIN when nobody took it in time. */

@@ -188,7 +188,7 @@ static void closed_pipe(void)
 	if (v == VERDICT_OK)
 		v = snk->ops->commit(snk, &cursor, &e);
 	swap_to(real_stdout);
-	ok(v == VERDICT_FATAL && e.code == CODE_sink_unreachable,
+	ok(v == VERDICT_FATAL && e.code == CODE_sink_closed,
 	   "a reader that is gone is the end: %s", e.msg);
 	sink_free(snk);
 	batch_free(b);
@@ -219,6 +219,36 @@ static void file(void)
 	batch_free(b);
 	close(fd);
 	unlink(path);
+}
+
+static void full_disk(void)
+{
+	struct batch *b = make_batch(1, 4);
+	int fd = open("/dev/full", O_WRONLY);
+	struct err e = ERR_INIT, f = ERR_INIT;
+	enum verdict v, w;
+	struct sink *snk;
+	char got[4096] = "";
+
+	if (fd < 0 || pipe(fds) != 0)
+		abort();
+	swap_to(fd);
+	snk = opened("stdout");
+	v = snk->ops->write(snk, b, 0, 1, &e);
+	if (v == VERDICT_OK)
+		v = snk->ops->commit(snk, &cursor, &e);
+	dup2(fds[1], STDOUT_FILENO);
+	w = snk->ops->commit(snk, &cursor, &f);
+	swap_to(real_stdout);
+	ok(v == VERDICT_RETRY && e.code == CODE_sink_unreachable,
+	   "a full disk may pass: %s", e.msg);
+	ok(w == VERDICT_OK && read(fds[0], got, sizeof(got) - 1) > 0 &&
+	   count_lines(got, strlen(got)) == 1, "and nothing is lost by then");
+	sink_free(snk);
+	batch_free(b);
+	close(fd);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void no_stdout(void)
@@ -290,6 +320,7 @@ int main(void)
 	full_pipe();
 	closed_pipe();
 	file();
+	full_disk();
 	no_stdout();
 	null();
 	checks();
