@@ -38,7 +38,7 @@ static int run(struct cli *cli, int argc, char **argv)
 		       pc->name, cli->conf->state_dir, pc->to->name);
 		return 0;
 	}
-	if (session_open(&s, cli->conf, pc, true, &e) != 0 || drop(&s, &e) != 0)
+	if (session_open(&s, cli->conf, pc, &e) != 0 || drop(&s, &e) != 0)
 		rc = cli_fail(&e);
 	else
 		printf("dropped pipeline \"%s\"\n", pc->name);

@@ -170,7 +170,9 @@ static int set(struct cli *cli, const struct conf_pipeline *pc,
 	struct session s;
 	int rc;
 
-	rc = session_open(&s, cli->conf, pc, true, &e);
+	rc = session_open(&s, cli->conf, pc, &e);
+	if (rc == 0)
+		rc = session_resume(&s, &e);
 	if (rc == 0)
 		rc = s.src->ops->seek(s.src, slice_of(position),
 				      &s.resume.cursor, &seek, &e);

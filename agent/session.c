@@ -20,7 +20,7 @@ static int claim(struct session *s, struct err *e)
 }
 
 int session_open(struct session *s, const struct conf *conf,
-		 const struct conf_pipeline *pc, bool force, struct err *e)
+		 const struct conf_pipeline *pc, struct err *e)
 {
 	const struct conf_section *from = pc->from, *to = pc->to;
 
@@ -38,9 +38,12 @@ int session_open(struct session *s, const struct conf *conf,
 		return err_no_memory(e);
 	s->src->wake_fd = -1;
 	s->src->start = pc->start;
-	if (claim(s, e) != 0)
-		return -1;
-	s->resume.is_forced = force;
+	return claim(s, e);
+}
+
+int session_resume(struct session *s, struct err *e)
+{
+	s->resume.is_forced = true;
 	return resume_decide(&s->resume, s->snk, s->state, e);
 }
 

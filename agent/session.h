@@ -14,12 +14,15 @@ struct session {
 	struct resume resume;
 };
 
-/* CODE_running when an agent of this machine runs it or one elsewhere holds the
- * claim.  A sink or state that contradict each other are no error here when
- * `force`: the cursor with the higher seq is taken. */
+/* Locks the state and claims the source.  CODE_running when an agent of this
+ * machine runs it or one elsewhere holds the claim.  session_close() also after
+ * a failure. */
 int session_open(struct session *s, const struct conf *conf,
-		 const struct conf_pipeline *pc, bool force, struct err *e)
-	MUST_CHECK;
+		 const struct conf_pipeline *pc, struct err *e) MUST_CHECK;
+/* Opens the sink and finds the cursor.  That sink and state contradict each
+ * other is no error here: the command is what mends it, and the cursor with the
+ * higher seq counts. */
+int session_resume(struct session *s, struct err *e) MUST_CHECK;
 void session_close(struct session *s);
 
 #endif
