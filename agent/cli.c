@@ -194,7 +194,7 @@ static int take_option(struct cli *cli, int opt, const char *word)
 		cli->is_conf_given = true;
 		return -1;
 	}
-	if (opt == 'n' && cli->command == NULL) {
+	if (opt == 'n') {
 		cli->only_parse = true;
 		return -1;
 	}
@@ -226,7 +226,7 @@ static int parse(struct cli *cli, int argc, char **argv, bool stop_at_word)
 	for (;;) {
 		int at = optind > 0 ? optind : 1;
 
-		opt = getopt_long(argc, argv, stop_at_word ? "+c:n" : "c:",
+		opt = getopt_long(argc, argv, stop_at_word ? "+c:n" : "c:n",
 				  long_options, NULL);
 		if (opt < 0)
 			return -1;
@@ -263,6 +263,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	rc = parse(cli, argc, argv, false);
 	if (rc >= 0)
 		return rc;
+	if (cli->only_parse)
+		return only_parse(cli);
 	return cli->command->run(cli, argc - optind, argv + optind);
 }
 

@@ -122,8 +122,10 @@ static int move_to(struct session *s, const struct seek *seek, struct err *e)
 	struct cursor *was = &s->resume.cursor;
 	struct cursor to = {was->incarnation + 1, was->seq,
 			    buf_get(&seek->source)};
+	const struct source_ops *ops = s->src->ops;
 	const struct origin origin = {
-		.connector = slice_of(s->pc->from->source->type),
+		.connector = slice_of(ops->connector ? ops->connector
+						     : ops->type),
 		.name = slice_of(s->pc->from->name),
 		.version = SLICE(PACKAGE_VERSION),
 		.incarnation = to.incarnation,

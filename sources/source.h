@@ -43,6 +43,7 @@ enum { SOURCE_NEEDS_INITIAL = 1 }; /* the pipeline must say `initial` */
  * by `leat offsets show` is always a position too. */
 struct source_ops {
 	const char *type;
+	const char *connector; /* Debezium's word for it, NULL: the type */
 	unsigned caps;
 	const struct opt *opts;
 	size_t conf_size; /* of the struct that opts fill */
