@@ -59,7 +59,8 @@ void json_escaped(struct buf *b, struct slice s)
 		put_escape(b, c);
 		from = i;
 	}
-	buf_put(b, s.p + from, s.n - from);
+	if (from < s.n)
+		buf_put(b, s.p + from, s.n - from);
 }
 
 void json_string(struct buf *b, struct slice s)
