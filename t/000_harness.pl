@@ -33,7 +33,7 @@ like(slurp($conf), qr/^state_dir = "\Q$dir\E\/state"$/m, 'a conf gets a state di
 # how tests of tests end
 sub inner {
 	my ($text, %env) = @_;
-	return run_command({ env => \%env }, $^X, "-I$SRCDIR/t/lib", '-e', "use Leat::Test; $text");
+	return run_command({ env => { LEAT_TEST_REQUIRE => undef, %env } }, $^X, "-I$SRCDIR/t/lib", '-e', "use Leat::Test; $text");
 }
 ($rc, $out, $err) = inner('print "# in ", tmpdir(), "\n"; ok(0, "x"); done_testing;');
 my ($kept) = $err =~ /^# kept: (\S+)$/m;
