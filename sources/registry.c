@@ -4,6 +4,13 @@
 
 #include <stddef.h>
 
+#ifdef HAVE_POSTGRES
+#include "sources/pg.h"
+#endif
+
 const struct source_ops *const source_registry[] = {
+#ifdef HAVE_POSTGRES
+	&pg_source,
+#endif
 	NULL,
 };

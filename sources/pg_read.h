@@ -1,0 +1,14 @@
+/* pg_read.h: read() and ack() of the Postgres source. */
+#ifndef LEAT_SOURCES_PG_READ_H
+#define LEAT_SOURCES_PG_READ_H
+
+#include "sources/pg.h"
+
+int pg_read(struct source *src, struct batch *b, int64_t deadline_ms,
+	    struct err *e);
+int pg_ack(struct source *src, const struct cursor *committed, struct err *e);
+/* The cursor hook of the decoder. */
+struct slice pg_cursor_source(void *arg, const struct pgoutput_place *place,
+			      struct arena *a);
+
+#endif
