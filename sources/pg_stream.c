@@ -142,9 +142,11 @@ static void drain(struct pg_stream *st)
 	set_lowat(st, 1);
 	while (clock_mono_ms() < end) {
 		PQflush(st->s->c);
+		if (!pg_conn_is_alive(st->s))
+			return;
 		while ((rc = PQgetCopyData(st->s->c, &st->held, 1)) > 0)
 			drop_held(st);
-		if (rc < 0 || !pg_conn_is_alive(st->s))
+		if (rc < 0)
 			return;
 		pg_conn_wait(st->s, POLLIN, &end);
 	}
