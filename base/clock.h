@@ -3,7 +3,10 @@
 #ifndef LEAT_BASE_CLOCK_H
 #define LEAT_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/slice.h"
 
 int64_t clock_mono_ms(void);
 /* microseconds since 1970-01-01 UTC */
@@ -17,5 +20,10 @@ int clock_poll_ms(int64_t deadline_ms);
 /* "2026-11-21T03:04:05.678901Z"; returns its length (27, years 0 to 9999). */
 #define CLOCK_ISO_SIZE 32
 int clock_iso(char out[CLOCK_ISO_SIZE], int64_t wall_us);
+
+/* "2026-11-21T03:04:05.678Z" and shorter: seconds, fraction and time of day may
+ * be left out, a space may stand for the T, +01:00 for the Z; without a zone it
+ * is UTC.  false for anything else. */
+bool clock_parse(struct slice text, int64_t *wall_us);
 
 #endif

@@ -1,0 +1,46 @@
+#include "config.h"
+#include "log/log.h"
+
+/* An event goes into one frame, and a frame's length into 32 bits. */
+#define GIB (INT64_C(1) << 30)
+
+const struct opt log_opts[] = {
+	{.name = "path",
+	 .type = OPT_TEXT,
+	 .flags = OPT_REQUIRED,
+	 .offset = offsetof(struct log_conf, path),
+	 .help = "Directory of the log; made if it is missing."},
+	{.name = "retention_age",
+	 .type = OPT_TIME,
+	 .flags = OPT_RELOADABLE,
+	 .dflt = "7d",
+	 .offset = offsetof(struct log_conf, retention_age),
+	 .help = "Segments whose last event is older are deleted; 0 keeps them for ever."},
+	{.name = "retention_size",
+	 .type = OPT_SIZE,
+	 .flags = OPT_RELOADABLE,
+	 .dflt = "0",
+	 .offset = offsetof(struct log_conf, retention_size),
+	 .help = "The oldest segments are deleted while the log is larger, readers or not; 0 sets no limit."},
+	{.name = "segment_size",
+	 .type = OPT_SIZE,
+	 .dflt = "256MiB",
+	 .min = 64 << 10,
+	 .max = 64 * GIB,
+	 .offset = offsetof(struct log_conf, segment_size),
+	 .help = "A new segment is begun when the last one has reached this size."},
+	{.name = "max_event_size",
+	 .type = OPT_SIZE,
+	 .dflt = "256MiB",
+	 .min = 1 << 10,
+	 .max = GIB,
+	 .offset = offsetof(struct log_conf, max_event_size),
+	 .help = "A larger event is rejected."},
+	{.name = "compression",
+	 .type = OPT_INT,
+	 .dflt = "1",
+	 .max = 19,
+	 .offset = offsetof(struct log_conf, compression),
+	 .help = "Level of zstd; 0 stores the events as they are."},
+	OPT_END,
+};
