@@ -292,7 +292,7 @@ bool secret_redact_conninfo(const char *conninfo, struct buf *out)
 	} else if (redact_pairs(conninfo, out, &found) != 0) {
 		out->n = start;
 		buf_text(out, hidden);
-		found = true;
+		return false;
 	}
 	return found;
 }

@@ -20,8 +20,8 @@ bool secret_is_clear(const char *ref);
 int secret_read(const char *ref, struct buf *out, struct err *e) MUST_CHECK;
 
 /* Appends a libpq connection string (key/value or URI form) with every secret
- * in it as "***"; what cannot be understood becomes "***" as a whole.  True
- * when there was something to hide. */
+ * in it as "***"; true when there was one.  What libpq would not understand
+ * becomes "***" as a whole. */
 bool secret_redact_conninfo(const char *conninfo, struct buf *out);
 
 #endif

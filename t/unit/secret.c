@@ -93,7 +93,8 @@ static void shows(const char *conninfo, const char *want)
 	bool hid = secret_redact_conninfo(conninfo, &b);
 
 	is_slice(b, want, "%s is shown as %s", conninfo, want);
-	ok(hid == (strstr(want, "***") != NULL), "and it is told whether something was hidden");
+	ok(hid == (strstr(want, "***") != NULL && strcmp(want, "***") != 0),
+	   "and it is told whether it held a secret");
 	buf_u8(&b, '\0');
 	secret_redact_conninfo(b.p, &again);
 	is_slice(again, want, "and what is shown is shown the same");
