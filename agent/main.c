@@ -1,6 +1,8 @@
 #include "config.h"
 
-int main(void)
+#include "agent/cli.h"
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return cli_main(argc, argv);
 }
