@@ -1,3 +1,9 @@
+/* The source contract, kept by the modules that pg.h lists.
+ *
+ * Order of a first start: tables and publication are looked at, the agent
+ * records its intent, the publication is made, then the slot.  Order of every
+ * other: server, timeline, end of the log, slot, options (pg_slot.c), then the
+ * publication. */
 #include "config.h"
 #include "sources/pg.h"
 
@@ -476,7 +482,6 @@ static int pg_open(struct source *src, const struct cursor *at,
 	return open_cursor(pg, at, &c, reg, e);
 }
 
-/* pg->trouble stays: it compares one connection with the next. */
 static void pg_close(struct source *src)
 {
 	struct pg *pg = (struct pg *)src;
@@ -485,6 +490,7 @@ static void pg_close(struct source *src)
 	pgoutput_free(pg->decoder);
 	pg->decoder = NULL;
 	pg->is_fresh = false;
+	pg->pending = ERR_INIT;
 	pg_conn_close(&pg->walsender);
 	pg_conn_close(&pg->side);
 }

@@ -29,14 +29,6 @@ extern const struct source_ops pg_source;
 
 enum { PG_FAILOVER_AUTO, PG_FAILOVER_NO };
 
-/* Errors that come back at the same place of the log; lives across reconnects. */
-struct pg_trouble {
-	char state[6];
-	struct pgoutput_place place;
-	uint64_t lsn;
-	unsigned count;
-};
-
 /* What the side connection keeps an eye on. */
 struct pg_watch {
 	int64_t asked_ms;     /* last monitoring query */
@@ -68,8 +60,9 @@ struct pg {
 	int64_t idle_ms;
 	bool is_fresh; /* the first cursor is owed */
 
+	struct err pending; /* came behind the last batch */
+
 	struct pg_watch watch;
-	struct pg_trouble trouble;
 };
 
 /* Fills in names; every entry point calls it. */

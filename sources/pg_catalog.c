@@ -1,3 +1,4 @@
+/* One query for each version of a table, when it is first seen. */
 #include "config.h"
 #include "sources/pg_catalog.h"
 

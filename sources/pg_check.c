@@ -1,3 +1,5 @@
+/* Findings, in the order in which a person would mend them; costs last.  Only
+ * reads: the walsender that is tried does no more than log in. */
 #include "config.h"
 #include "sources/pg_check.h"
 

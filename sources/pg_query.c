@@ -1,3 +1,6 @@
+/* Statements run asynchronously, so that each wait has a deadline and can be cut
+ * short; the walsender's connection knows only the simple protocol, the side
+ * connection gets parameters apart from the text. */
 #include "config.h"
 #include "sources/pg_query.h"
 

@@ -56,6 +56,22 @@ static int finish(struct pg *pg, struct batch *b, struct err *e)
 	return 0;
 }
 
+/* The stream broke.  What came before is whole and is handed over first: where
+ * the server fails for good, nothing before that place is lost. */
+static int broke(struct pg *pg, const struct batch *b, struct pg_result *failed,
+		 struct err *e)
+{
+	struct pgoutput_place place = pgoutput_place(pg->decoder);
+
+	pg_watch_explain(pg, failed, e);
+	pg_result_free(failed);
+	if (b->n == 0 && same_place(&place, &pg->returned))
+		return -1;
+	pg->pending = *e;
+	*e = ERR_INIT;
+	return 1;
+}
+
 /* Everything that is buffered, into the batch: 1 when it is full. */
 static int drain(struct pg *pg, struct batch *b, struct err *e)
 {
@@ -67,11 +83,8 @@ static int drain(struct pg *pg, struct batch *b, struct err *e)
 
 	while (batch_bytes(b) < pg->base.batch_bytes) {
 		if (pg_stream_next(&pg->stream, &heard, &msg, &lsn, &failed,
-				   e) < 0) {
-			pg_watch_explain(pg, failed, e);
-			pg_result_free(failed);
-			return -1;
-		}
+				   e) < 0)
+			return broke(pg, b, failed, e);
 		if (heard == PG_HEARD_NOTHING)
 			return 0;
 		if (!any)
@@ -91,8 +104,7 @@ static int duties(struct pg *pg, int64_t now, struct err *e)
 	if (pg_stream_feedback(&pg->stream, now, e) < 0 ||
 	    pg_watch_shutdown(pg, now, e) < 0)
 		return -1;
-	pg_watch_monitor(pg, now);
-	return 0;
+	return pg_watch_monitor(pg, now, e);
 }
 
 /* When an empty batch is to be returned for the sake of the server's log;
@@ -133,6 +145,8 @@ static int fill(struct pg *pg, struct batch *b, int64_t deadline, struct err *e)
 	for (;;) {
 		int full = drain(pg, b, e);
 
+		if (err_is_set(&pg->pending))
+			return 0;
 		now = clock_mono_ms();
 		if (full < 0 || duties(pg, now, e) < 0 ||
 		    pg_stream_check_alive(&pg->stream, now, e) < 0)
@@ -173,6 +187,10 @@ int pg_read(struct source *src, struct batch *b, int64_t deadline_ms,
 
 	if (pg->decoder == NULL)
 		return err_set(e, CODE_source_unreachable, "not connected");
+	if (err_is_set(&pg->pending)) {
+		*e = pg->pending;
+		return -1;
+	}
 	if (pg->is_fresh)
 		pg->is_fresh = false;
 	else if (fill(pg, b, deadline_ms, e) < 0)

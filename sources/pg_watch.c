@@ -1,8 +1,15 @@
+/* The side connection while the stream runs.
+ *
+ * A server that shuts down fast ends ordinary sessions first, lets nobody in, and
+ * then waits for the walsenders: seeing the side connection die and not come back
+ * is how a reader that may not read learns of it. */
 #include "config.h"
 #include "sources/pg_watch.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -16,7 +23,6 @@
 #define LOOK_MS 1000
 #define RECONNECT_MS 5000
 #define STUCK_MS 3000
-#define SAFE_BYTES ((int64_t)256 << 20)
 #define SAME_FAILURES 3
 
 /* --- monitoring */
@@ -24,8 +30,12 @@
 static void judge_risk(struct pg *pg, const struct pg_slot *slot)
 {
 	char component[PG_COMPONENT_SIZE], safe[24];
+	int64_t kept = slot->server > slot->restart
+			       ? (int64_t)(slot->server - slot->restart)
+			       : 0;
+	/* three quarters of what the server is willing to keep */
 	bool risk = strcmp(slot->status, "unreserved") == 0 ||
-		    (slot->safe_bytes >= 0 && slot->safe_bytes < SAFE_BYTES);
+		    (slot->safe_bytes >= 0 && slot->safe_bytes < kept / 3);
 
 	if (risk && !pg->watch.at_risk) {
 		snprintf(safe, sizeof(safe), "%" PRId64, slot->safe_bytes);
@@ -49,23 +59,24 @@ static int try_side(struct pg *pg, int64_t now, struct err *e)
 	return pg_conn_open(&pg->side, &pg->walsender, CONNECT_MS, e);
 }
 
-void pg_watch_monitor(struct pg *pg, int64_t now)
+int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
 {
-	struct err e = ERR_INIT;
+	struct err why = ERR_INIT;
 	struct pg_slot slot;
 
 	if (now < pg_watch_due(pg))
-		return;
+		return 0;
 	pg->watch.asked_ms = now;
-	if (try_side(pg, now, &e) != 0 || pg_slot_read(pg, &slot, &e) < 0) {
+	if (try_side(pg, now, &why) != 0 || pg_slot_read(pg, &slot, &why) < 0) {
 		atomic_store(&pg->base.behind_bytes, UINT64_MAX);
-		return;
+		return 0;
 	}
 	atomic_store(&pg->base.behind_bytes,
 		     slot.server > pg->stream.received
 			     ? slot.server - pg->stream.received
 			     : 0);
 	judge_risk(pg, &slot);
+	return pg_slot_refuse_lost(pg, &slot, e);
 }
 
 int64_t pg_watch_due(const struct pg *pg)
@@ -109,16 +120,51 @@ static void poison(struct pg *pg, struct err *e, const char *detail)
 		 pg->base.pipeline);
 }
 
-static bool is_same_failure(struct pg *pg, const char *state)
-{
-	struct pg_trouble *t = &pg->trouble;
-	struct pgoutput_place at = pgoutput_place(pg->decoder);
+/* What failed last, of each pipeline: an attempt's source does not outlive it. */
+struct failure {
+	struct failure *next;
+	uint64_t pipeline; /* hash of the name */
+	struct pgoutput_place place;
+	char state[6];
+	unsigned count;
+};
 
-	if (strcmp(t->state, state) != 0 || t->place.end != at.end ||
-	    t->place.commit != at.commit || t->place.n != at.n)
-		*t = (struct pg_trouble){.place = at};
-	snprintf(t->state, sizeof(t->state), "%s", state);
-	return ++t->count >= SAME_FAILURES;
+static struct failure *failures;
+static pthread_mutex_t failures_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static struct failure *find_failure(uint64_t pipeline)
+{
+	struct failure *f = failures;
+
+	while (f != NULL && f->pipeline != pipeline)
+		f = f->next;
+	if (f != NULL || (f = calloc(1, sizeof(*f))) == NULL)
+		return f;
+	f->pipeline = pipeline;
+	f->next = failures;
+	failures = f;
+	return f;
+}
+
+/* How often it has failed here in a row, this time included. */
+static unsigned count_failure(const struct pg *pg, const char *state)
+{
+	struct pgoutput_place at = pgoutput_place(pg->decoder);
+	struct failure *f;
+	unsigned n = 1;
+
+	pthread_mutex_lock(&failures_mutex);
+	f = find_failure(slice_hash(slice_of(pg->base.pipeline)));
+	if (f != NULL) {
+		if (strcmp(f->state, state) != 0 || f->place.end != at.end ||
+		    f->place.commit != at.commit || f->place.n != at.n)
+			f->count = 0;
+		f->place = at;
+		snprintf(f->state, sizeof(f->state), "%s", state);
+		n = ++f->count;
+	}
+	pthread_mutex_unlock(&failures_mutex);
+	return n;
 }
 
 static bool slot_is_lost(struct pg *pg, struct err *e)
@@ -157,7 +203,7 @@ void pg_watch_explain(struct pg *pg, const struct pg_result *failed,
 	if (pg_state_in(state, "57") || pg_state_in(state, "08"))
 		return;
 	/* everything else may pass, or not: the place tells */
-	if (is_same_failure(pg, state))
+	if (count_failure(pg, state) >= SAME_FAILURES)
 		poison(pg, e, "It has failed there three times in a row.");
 	else
 		e->code = CODE_source_unreachable;

@@ -6,8 +6,9 @@
 #include "sources/pg.h"
 
 /* Asks how far behind the pipeline is and whether the slot is safe, if that is
- * due.  Not being able to ask is no error. */
-void pg_watch_monitor(struct pg *pg, int64_t now_ms);
+ * due.  Not being able to ask is no error; a slot that is lost is, and a reader
+ * that waits for its queue learns of it here. */
+int pg_watch_monitor(struct pg *pg, int64_t now_ms, struct err *e) MUST_CHECK;
 int64_t pg_watch_due(const struct pg *pg);
 
 /* The server waits, before it stops, until all it has sent is confirmed.  When
