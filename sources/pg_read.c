@@ -149,7 +149,7 @@ static int fill(struct pg *pg, struct batch *b, int64_t deadline, struct err *e)
 			return 0;
 		now = clock_mono_ms();
 		if (full < 0 || duties(pg, now, e) < 0 ||
-		    pg_stream_check_alive(&pg->stream, now, e) < 0)
+		    pg_stream_check_alive(&pg->stream, e) < 0)
 			return -1;
 		if (b->n > 0 && began == 0)
 			began = now;

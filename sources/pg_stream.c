@@ -339,12 +339,15 @@ int pg_stream_feedback(struct pg_stream *st, int64_t now_ms, struct err *e)
 	return send_status(st, now_ms, e);
 }
 
-int pg_stream_check_alive(const struct pg_stream *st, int64_t now_ms,
-			  struct err *e)
+int pg_stream_check_alive(const struct pg_stream *st, struct err *e)
 {
-	if (st->silence_ms == 0 || now_ms - st->heard_ms < st->silence_ms)
+	/* by the time of the last look: a reader that was kept from reading does
+	 * not know what lies in the socket */
+	int64_t silent_ms = st->now_ms - st->heard_ms;
+
+	if (st->silence_ms == 0 || silent_ms < st->silence_ms)
 		return 0;
 	return err_set(e, CODE_source_unreachable,
 		       "nothing was heard from the server for %lld s",
-		       (long long)(now_ms - st->heard_ms) / 1000);
+		       (long long)silent_ms / 1000);
 }

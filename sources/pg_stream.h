@@ -68,8 +68,7 @@ void pg_stream_flushed(struct pg_stream *st, uint64_t lsn);
 int pg_stream_feedback(struct pg_stream *st, int64_t now_ms, struct err *e)
 	MUST_CHECK;
 /* Has it fallen silent?  To be asked when all that came has been read. */
-int pg_stream_check_alive(const struct pg_stream *st, int64_t now_ms,
-			  struct err *e) MUST_CHECK;
+int pg_stream_check_alive(const struct pg_stream *st, struct err *e) MUST_CHECK;
 /* When feedback will be due if nothing happens. */
 int64_t pg_stream_due(const struct pg_stream *st);
 
