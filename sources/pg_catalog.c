@@ -9,9 +9,11 @@
 
 static const char describe_sql[] =
 	"SELECT v.i, pg_catalog.format_type(v.type, v.modifier),"
-	" COALESCE(a.attnotnull, false), COALESCE(k.position, 0)"
+	" COALESCE(a.attnotnull, false), COALESCE(k.position, 0),"
+	" COALESCE(t.typtype = 'e', false)"
 	" FROM unnest($2::text[], $3::oid[], $4::integer[])"
 	" WITH ORDINALITY v (name, type, modifier, i)"
+	" LEFT JOIN pg_catalog.pg_type t ON t.oid = v.type"
 	" LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid"
 	" AND a.attname = v.name AND a.atttypid = v.type"
 	" AND a.atttypmod = v.modifier AND a.attnum > 0 AND NOT a.attisdropped"
@@ -66,6 +68,8 @@ static void take_facts(const struct pg_result *res, struct table *proto,
 		col = &proto->cols[i - 1];
 		col->type_name = slice_dup(a, pg_cell(res, row, 1));
 		col->is_nullable = !pg_is_true(res, row, 2);
+		if (col->type == TYPE_OTHER && pg_is_true(res, row, 4))
+			col->type = TYPE_ENUM;
 		col->key_position = position > 0 && position <= UINT16_MAX
 					    ? (uint16_t)position
 					    : 0;

@@ -227,6 +227,19 @@ static void check_existing(struct check *c, const struct pg_publication *p)
 	buf_fini(&sql);
 }
 
+/* What no setting mends. */
+static void check_partitions(struct check *c, const struct pg_publication *p)
+{
+	size_t partitions = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		partitions += p->v[i].kind == PG_TABLE && p->v[i].by_parent;
+	if (partitions > 0 && c->pg->conf->partition_root)
+		FOUND(c, FINDING_WARNING, CODE_none, NULL,
+		      "TRUNCATE of a single partition (there are %zu) is not published by way of the partitioned table",
+		      partitions);
+}
+
 static void check_publication(struct check *c, const struct pg_result *res,
 			      const struct pg_publication *p)
 {
@@ -243,6 +256,7 @@ static void check_publication(struct check *c, const struct pg_result *res,
 		return;
 	}
 	check_existing(c, p);
+	check_partitions(c, p);
 	if (pg_publication_check_root(c->pg, p, &why) < 0)
 		report_err(c->r, c->where, &why);
 }

@@ -189,10 +189,20 @@ static int await_start(struct pg_session *s, int64_t timeout_ms, struct err *e)
 	}
 }
 
+/* A database without an encoding converts nothing; its server would end the
+ * stream at the first text that is not UTF-8, and not say whose it is.  The
+ * decoder looks for itself and does say it. */
 static int set_up(struct pg_session *s, struct err *e)
 {
+	const char *encoding = PQparameterStatus(s->c, "server_encoding");
+
 	s->version = PQserverVersion(s->c);
-	return pg_query_run(s, read_only, e);
+	if (pg_query_run(s, read_only, e) != 0)
+		return -1;
+	if (!s->is_walsender || encoding == NULL ||
+	    strcmp(encoding, "SQL_ASCII") != 0)
+		return 0;
+	return pg_query_run(s, "SET client_encoding = 'SQL_ASCII'", e);
 }
 
 static int open_one(struct pg_session *s, const struct target *t,

@@ -72,6 +72,15 @@ static int broke(struct pg *pg, const struct batch *b, struct pg_result *failed,
 	return 1;
 }
 
+/* What the decoder cannot take it can never take. */
+static int refused(const struct pg *pg, struct err *e)
+{
+	if (code_kind(e->code) == CODE_STOP)
+		err_hint(e, "To go on behind it, with a gap: leat offsets set %s now --accept-gap",
+			 pg->base.pipeline);
+	return -1;
+}
+
 /* Everything that is buffered, into the batch: 1 when it is full. */
 static int drain(struct pg *pg, struct batch *b, struct err *e)
 {
@@ -93,7 +102,7 @@ static int drain(struct pg *pg, struct batch *b, struct err *e)
 		if (heard == PG_HEARD_POSITION)
 			pgoutput_idle(pg->decoder, pg->stream.walend);
 		else if (pgoutput_message(pg->decoder, msg, lsn, b, e) < 0)
-			return -1;
+			return refused(pg, e);
 	}
 	return 1;
 }
