@@ -141,38 +141,24 @@ static void check_initial(const struct conf_pipeline *p,
 	err_hint(x, "Write initial = stream_only: only changes from then on.");
 }
 
-/* earliest, latest, seq:N, time:T */
-static bool is_start(const char *start)
-{
-	uint64_t seq;
-
-	if (strncmp(start, "seq:", 4) == 0)
-		return slice_to_u64(slice_of(start + 4), &seq);
-	if (strncmp(start, "time:", 5) == 0)
-		return start[5] >= '0' && start[5] <= '9';
-	return strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0;
-}
-
 static void check_start(const struct conf *c, const struct conf_pipeline *p,
 			struct conf_errors *errors)
 {
-	struct err *x;
+	struct err e = ERR_INIT;
+	struct log_start start;
 
 	if (p->start == NULL)
 		return;
-	if (!is_log(c, p->from)) {
-		x = conf_fail(errors, place_of(p, "start"));
-		err_set(x, CODE_conf_value,
-			"pipeline \"%.64s\": option \"start\" is only for a log as source",
-			p->name);
-	} else if (!is_start(p->start)) {
-		x = conf_fail(errors, place_of(p, "start"));
-		err_set(x, CODE_conf_value,
-			"pipeline \"%.64s\": invalid value for \"start\": \"%.64s\"",
-			p->name, p->start);
-		err_hint(x, "It may be: earliest, latest, seq:NUMBER, "
-			    "time:2026-01-31T12:00:00Z.");
-	}
+	if (!is_log(c, p->from))
+		err_set(&e, CODE_conf_value,
+			"option \"start\" is only for a log as source");
+	else if (log_start_parse(slice_of(p->start), &start, &e) == 0)
+		return;
+	else
+		err_wrap(&e, "option \"start\"");
+	e.code = CODE_conf_value;
+	err_wrap(&e, "pipeline \"%.64s\"", p->name);
+	*conf_fail(errors, place_of(p, "start")) = e;
 }
 
 /* --- pipelines among each other ------------------------------------------------ */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "base/pattern.h"
 
 struct unit {
 	const char *name;
@@ -276,6 +277,18 @@ static int list_add(struct opt_list *l, const char *const *texts, size_t n,
 	return 0;
 }
 
+static int check_items(const struct opt *o, const char *const *texts, size_t n,
+		       struct err *e)
+{
+	for (size_t i = 0; (o->flags & OPT_PATTERN) && i < n; i++) {
+		if (pattern_check(slice_of(texts[i]), e) != 0) {
+			err_wrap(e, "\"%s\"", o->name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int opt_append(const struct opt *o, void *conf, const char *const *texts,
 	       size_t n, struct err *e)
 {
@@ -283,6 +296,8 @@ int opt_append(const struct opt *o, void *conf, const char *const *texts,
 		return err_set(e, CODE_conf_value,
 			       "\"%s\" takes one value and nothing can be added to it",
 			       o->name);
+	if (check_items(o, texts, n, e) != 0)
+		return -1;
 	return list_add(at(o, conf), texts, n, e);
 }
 
@@ -292,6 +307,8 @@ int opt_set(const struct opt *o, void *conf, const char *const *texts, size_t n,
 	struct opt_list list = {0};
 
 	if (o->type == OPT_LIST) {
+		if (check_items(o, texts, n, e) != 0)
+			return -1;
 		if (list_add(&list, texts, n, e) != 0) {
 			list_free(&list);
 			return -1;

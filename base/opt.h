@@ -41,6 +41,7 @@ enum {
 	OPT_REQUIRED = 1,
 	OPT_RELOADABLE = 2,
 	OPT_CONNINFO = 4, /* OPT_TEXT: a libpq string, printed with password=*** */
+	OPT_PATTERN = 8,  /* OPT_LIST: names of tables (base/pattern.h) */
 };
 
 struct opt {

@@ -29,6 +29,7 @@ my @where = ("DESTDIR=$dest", 'prefix=/usr', 'sysconfdir=/etc', 'localstatedir=/
 make('install', @where);
 my @want = ('/etc/leat/leat.conf', '/usr/bin/leat', '/usr/lib/systemd/system/leat.service',
 	'/usr/lib/sysusers.d/leat.conf', '/usr/share/doc/leat/leat.conf.example',
+	map({ m{([^/]+)$} && "/usr/share/doc/leat/examples/$1" } glob "$SRCDIR/conf/examples/*.conf"),
 	map { my ($section) = /(\d)$/; "/usr/share/man/man$section/$_" } @man);
 is_deeply([installed()], [sort @want], 'what is installed, and nothing else');
 ok(-x "$dest/usr/bin/leat", 'the program can be run');

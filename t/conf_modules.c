@@ -23,7 +23,7 @@ static const struct opt database_opts[] = {
 	 .flags = OPT_REQUIRED | OPT_CONNINFO},
 	{.name = "password", .type = OPT_SECRET, DATABASE(password)},
 	{.name = "tables", .type = OPT_LIST, DATABASE(tables),
-	 .dflt = "{ \"public.*\" }"},
+	 .flags = OPT_PATTERN, .dflt = "{ \"public.*\" }"},
 	{.name = "exclude_tables", .type = OPT_LIST, DATABASE(exclude)},
 	{.name = "catchup", .type = OPT_CHOICE, DATABASE(catchup),
 	 .dflt = "auto", .choices = catchups},
