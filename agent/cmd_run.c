@@ -25,6 +25,10 @@
 /* Sent to the process by a pipeline's thread that has ended. */
 #define SIG_STOPPED SIGUSR1
 
+/* timeout(1) and some supervisors send the same signal to the process and to
+ * its group: a second one that soon is still the first request. */
+#define SAME_REQUEST_MS 500
+
 struct agent {
 	struct status_agent status;
 	struct control *control;
@@ -149,12 +153,16 @@ static void stop_all(struct agent *ag)
 static int wait_for_end(struct agent *ag, const sigset_t *signals)
 {
 	bool is_stopping = false;
+	int64_t asked_ms = 0;
 	int status = 0;
 
 	for (;;) {
 		int sig = sigwaitinfo(signals, NULL);
 
 		if (sig < 0 && errno == EINTR)
+			continue;
+		if (sig != SIG_STOPPED && is_stopping &&
+		    clock_mono_ms() - asked_ms < SAME_REQUEST_MS)
 			continue;
 		if (sig != SIG_STOPPED && is_stopping) {
 			note(NOTE_WARNING, COMPONENT, CODE_stopping, NULL,
@@ -165,6 +173,7 @@ static int wait_for_end(struct agent *ag, const sigset_t *signals)
 			note(NOTE_INFO, COMPONENT, CODE_stopping, NULL,
 			     "stopping: committing what is in flight");
 			is_stopping = true;
+			asked_ms = clock_mono_ms();
 			stop_all(ag);
 		} else if (!is_stopping && wants_exit(ag) >= 0) {
 			status = wants_exit(ag);
