@@ -125,6 +125,9 @@ void frame_seal(struct frame *f, uint32_t salt, uint8_t *p);
 /* false when this is not a frame's header of the segment. */
 bool frame_decode(const uint8_t in[FRAME_HEADER_SIZE], uint32_t salt,
 		  struct frame *f);
+/* The same without a look at the header's CRC, for a segment whose header does
+ * not tell what it starts from: only frame_body_is_sound() tells then. */
+bool frame_decode_loosely(const uint8_t in[FRAME_HEADER_SIZE], struct frame *f);
 /* p: the whole frame, frame_size() bytes. */
 bool frame_body_is_sound(const struct frame *f, const uint8_t *p);
 

@@ -1,7 +1,8 @@
 /* log.h: the agent's own log, a directory of segments (leat-log(1)).
  *
  * One writer (flock), any number of readers in any process.  A reader sees
- * committed, durable frames only.  The format stands in frame.h. */
+ * committed, durable frames only.  The format stands in frame.h; log_stat.h and
+ * log_verify.h look at a log as a whole. */
 #ifndef LEAT_LOG_LOG_H
 #define LEAT_LOG_LOG_H
 
@@ -107,20 +108,5 @@ uint64_t log_reader_behind(struct log_reader *r);
 /* The last committed cursor of the pipeline that writes the log, of what has
  * been read; empty when there was none. */
 struct slice log_reader_committed(const struct log_reader *r);
-
-/* --- looking --------------------------------------------------------- */
-
-struct log_stat {
-	char uuid[37];
-	uint64_t first_seq, last_seq; /* 0: empty */
-	uint64_t segments, bytes, frames, commits, events;
-	int64_t first_us, last_us;
-	struct buf cursor; /* owned by the caller */
-	struct buf readers; /* "name cursor\n" lines; owned by the caller */
-};
-int log_stat(const char *path, struct log_stat *st, struct err *e) MUST_CHECK;
-/* Reads every byte of every segment and checks it; err names the first damage
- * with segment and offset. */
-int log_verify(const char *path, struct log_stat *st, struct err *e) MUST_CHECK;
 
 #endif

@@ -375,24 +375,27 @@ int log_reader_wait(struct log_reader *r, int64_t deadline_ms, int wake_fd,
 {
 	for (;;) {
 		int64_t now = clock_mono_ms();
-		int64_t look = now + (r->has_watch ? LOOK_WATCHED_MS : LOOK_MS);
+		int64_t look;
 		struct pollfd p[2] = {{.fd = wake_fd, .events = POLLIN},
-				      {.fd = r->has_watch ? r->inotify_fd : -1,
-				       .events = POLLIN}};
+				      {.events = POLLIN}};
 
 		drain_watch(r);
 		if (tip_was_replaced(r)) {
 			if (r->tip_fd >= 0)
 				close(r->tip_fd);
 			r->tip_fd = tip_open(r->dir);
-			watch_tip(r);
+			r->has_watch = false;
 		}
+		if (!r->has_watch)
+			watch_tip(r);
+		look = now + (r->has_watch ? LOOK_WATCHED_MS : LOOK_MS);
 		if (reader_refresh(r, e) != 0)
 			return -1;
 		if (has_more(r) || now >= deadline_ms)
 			return 0;
 		if (look > deadline_ms)
 			look = deadline_ms;
+		p[1].fd = r->has_watch ? r->inotify_fd : -1;
 		if (poll(p, 2, clock_poll_ms(look)) < 0 && errno != EINTR)
 			return err_sys(e, CODE_system, errno, "could not poll");
 		if (p[0].revents != 0)
@@ -483,7 +486,6 @@ struct log_reader *log_reader_open(const char *path,
 	if (log_end_find(path, &r->tip, &r->tip_fd, e) != 0)
 		goto fail;
 	memcpy(r->place.uuid, r->tip.uuid, UUID_SIZE);
-	watch_tip(r);
 	if (log_seek(r, start, e) != 0 ||
 	    (reader != NULL && register_reader(r, e) != 0))
 		goto fail;

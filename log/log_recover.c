@@ -56,33 +56,15 @@ static int make_log(struct recovery *r, struct err *e)
 
 /* --- which segment is the last --------------------------------------- */
 
-/* The uuid of the segment before the one at i, else that of the tip, else what
- * the damaged header says. */
-static void find_uuid(const struct recovery *r, size_t i, uint8_t uuid[UUID_SIZE])
-{
-	struct segment before = SEGMENT_NONE;
-	struct err e = ERR_INIT;
-
-	memcpy(uuid, r->w->seg.head.uuid, UUID_SIZE);
-	if (r->has_tip)
-		memcpy(uuid, r->tip.uuid, UUID_SIZE);
-	if (i > 0 && segment_open(&before, r->w->conf.path,
-				  r->list.v[i - 1].first_seq, O_RDONLY, &e) == 0)
-		memcpy(uuid, before.head.uuid, UUID_SIZE);
-	segment_close(&before);
-}
-
-/* Takes away the segment at i, which has no commit frame, if its making is what
- * was interrupted. */
-static int remove_unborn(struct recovery *r, size_t i, struct err *e)
+/* Takes away a segment that has no commit frame, if its making is what was
+ * interrupted. */
+static int remove_unborn(struct recovery *r, struct err *e)
 {
 	struct log_writer *w = r->w;
-	uint8_t uuid[UUID_SIZE];
 
-	find_uuid(r, i, uuid);
 	if (r->has_tip && r->tip.segment == w->seg.first_seq)
 		return segment_damaged(&w->seg, 0, "its head had been durable, as the file \"tip\" tells", e);
-	if (log_scan_unborn(&w->seg, uuid, e) != 0 ||
+	if (log_scan_unborn(&w->seg, e) != 0 ||
 	    file_remove(w->seg.path, e) != 0 ||
 	    file_sync_dir(w->conf.path, e) != 0)
 		return -1;
@@ -133,7 +115,7 @@ static int find_last(struct recovery *r, size_t *at, struct err *e)
 		if (found < 0)
 			return -1;
 		if (found == 0) {
-			if (remove_unborn(r, i, e) != 0)
+			if (remove_unborn(r, e) != 0)
 				return -1;
 			continue;
 		}

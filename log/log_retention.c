@@ -82,18 +82,19 @@ static int delete_some(struct log_writer *w, const struct segment_list *l,
 		       struct err *e)
 {
 	struct held held = {w, UINT64_MAX};
-	uint64_t bytes = segment_list_bytes(l);
+	uint64_t bytes = w->at;
 	uint64_t limit = (uint64_t)w->conf.retention_size;
-	size_t deleted = 0;
+	size_t closed = 0, deleted = 0;
 
 	if (w->conf.retention_age > 0 &&
 	    readers_each(w->conf.path, hold, &held, e) != 0)
 		return -1;
-	for (size_t i = 0; i + 1 < l->n; i++) {
+	/* the one in use has space reserved, which is not its size */
+	while (closed < l->n && l->v[closed].first_seq < w->seg.first_seq)
+		bytes += l->v[closed++].size;
+	for (size_t i = 0; i < closed && i + 1 < l->n; i++) {
 		const char *why;
 
-		if (l->v[i].first_seq >= w->seg.first_seq)
-			break;
 		if (limit > 0 && bytes > limit)
 			why = "size";
 		else if (is_too_old(w, l->v[i + 1].first_seq, held.seq, e))

@@ -28,7 +28,7 @@
 #define OUT_TARGET (1u << 20)
 #define KEEP_BYTES (2u << 20)
 /* Reserved at once; more and more, up to the second. */
-#define RESERVE_FIRST (4u << 20)
+#define RESERVE_FIRST (256u << 10)
 #define RESERVE_MOST (16u << 20)
 /* A commit frame with a cursor that has grown, and headers. */
 #define COMMIT_ROOM (16u << 10)

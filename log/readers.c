@@ -129,6 +129,18 @@ int reader_load(const char *dir, const char *name, struct buf *out,
 	return out->failed ? err_no_memory(e) : 1;
 }
 
+int reader_remove(const char *dir, const char *name, struct err *e)
+{
+	static const char *const suffixes[] = {"", ".tmp", ".lock"};
+	char path[LOG_PATH_MAX];
+
+	for (size_t i = 0; i < countof(suffixes); i++)
+		if (reader_path(path, dir, name, suffixes[i], e) != 0 ||
+		    file_remove(path, e) != 0)
+			return -1;
+	return 0;
+}
+
 int readers_each(const char *dir,
 		 int (*f)(void *arg, const char *name, struct slice cursor),
 		 void *arg, struct err *e)

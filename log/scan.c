@@ -157,13 +157,12 @@ fail:
 	return -1;
 }
 
-int log_scan_unborn(struct segment *s, const uint8_t uuid[UUID_SIZE],
-		    struct err *e)
+int log_scan_unborn(struct segment *s, struct err *e)
 {
 	uint64_t size;
 
 	if (file_size(s->fd, &size, e) != 0)
 		return -1;
-	s->salt = frame_salt(uuid, s->first_seq);
+	s->has_no_salt = true;
 	return find_evidence(s, SEGMENT_HEADER_SIZE, 0, size, true, e);
 }

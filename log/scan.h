@@ -31,9 +31,8 @@ struct scan {
 int log_scan(struct segment *s, uint64_t trusted, struct scan *out,
 	     struct err *e) MUST_CHECK;
 /* Anything in a segment without a commit frame (its header may be unreadable)
- * that a crash while it was made cannot explain?  uuid: of the log. */
-int log_scan_unborn(struct segment *s, const uint8_t uuid[UUID_SIZE],
-		    struct err *e) MUST_CHECK;
+ * that a crash while it was made cannot explain? */
+int log_scan_unborn(struct segment *s, struct err *e) MUST_CHECK;
 void log_scan_fini(struct scan *out);
 
 #endif

@@ -143,15 +143,6 @@ ptrdiff_t segment_list_find(const struct segment_list *l, uint64_t seq)
 	return (ptrdiff_t)lo - 1;
 }
 
-uint64_t segment_list_bytes(const struct segment_list *l)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < l->n; i++)
-		bytes += l->v[i].size;
-	return bytes;
-}
-
 /* --- one segment ----------------------------------------------------- */
 
 int segment_damaged(const struct segment *s, uint64_t at, const char *what,
@@ -240,6 +231,16 @@ static int look(struct segment *s, uint64_t at, size_t n, uint64_t end,
 	return 0;
 }
 
+static bool decode(const struct segment *s, struct slice bytes, struct frame *f)
+{
+	const uint8_t *p = (const uint8_t *)bytes.p;
+
+	if (bytes.n < FRAME_HEADER_SIZE)
+		return false;
+	return s->has_no_salt ? frame_decode_loosely(p, f)
+			      : frame_decode(p, s->salt, f);
+}
+
 static bool is_zero(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -260,9 +261,7 @@ enum step segment_step(struct segment *s, uint64_t at, uint64_t end,
 		return STEP_ERROR;
 	if (is_zero(bytes))
 		return STEP_END;
-	if (bytes.n < FRAME_HEADER_SIZE ||
-	    !frame_decode((const uint8_t *)bytes.p, s->salt, f) ||
-	    f->prev_crc != chain || frame_size(f) > end - at)
+	if (!decode(s, bytes, f) || f->prev_crc != chain || frame_size(f) > end - at)
 		return STEP_BAD;
 	if (stored == NULL)
 		return STEP_FRAME;
@@ -285,8 +284,7 @@ enum step segment_probe(struct segment *s, uint64_t at, uint64_t end,
 		return STEP_END;
 	if (look(s, at, FRAME_HEADER_SIZE, end, &bytes, e) != 0)
 		return STEP_ERROR;
-	if (bytes.n < FRAME_HEADER_SIZE ||
-	    !frame_decode((const uint8_t *)bytes.p, s->salt, f))
+	if (!decode(s, bytes, f))
 		return STEP_BAD;
 	return segment_step(s, at, end, f->prev_crc, f, &stored, e);
 }

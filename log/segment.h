@@ -27,13 +27,13 @@ int segment_list_read(const char *dir, struct segment_list *l, struct err *e)
 void segment_list_fini(struct segment_list *l);
 /* Index of the last segment that begins at or before seq, or -1. */
 ptrdiff_t segment_list_find(const struct segment_list *l, uint64_t seq);
-uint64_t segment_list_bytes(const struct segment_list *l);
 
 struct segment {
 	int fd; /* -1: none */
 	uint64_t first_seq;
 	struct segment_head head;
 	uint32_t salt;
+	bool has_no_salt; /* the header is damaged: frames by their bodies */
 	char path[LOG_PATH_MAX];
 	/* what was read last: bytes below the committed end never change */
 	struct buf window;
