@@ -8,7 +8,8 @@
 #include "sources/pg_query.h"
 
 static const char describe_sql[] =
-	"SELECT v.i, pg_catalog.format_type(v.type, v.modifier),"
+	"SELECT v.i, CASE WHEN t.oid IS NOT NULL"
+	" THEN pg_catalog.format_type(v.type, v.modifier) END,"
 	" COALESCE(a.attnotnull, false), COALESCE(k.position, 0),"
 	" COALESCE(t.typtype = 'e', false)"
 	" FROM unnest($2::text[], $3::oid[], $4::integer[])"
