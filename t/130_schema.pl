@@ -1,5 +1,5 @@
 # Tables that change their shape while they are captured: tests E76 to E79, E81
-# to E84 and E94.
+# to E84, E93 and E94.
 use utf8;
 use Leat::Test;
 use Leat::Postgres;
@@ -124,6 +124,16 @@ subtest 'E82: REPLICA IDENTITY changes' => sub {
 	@ev = $st->changes('ALTER TABLE ident REPLICA IDENTITY NOTHING', "INSERT INTO ident VALUES (2, 'b', 'x')");
 	is(ops(@ev), 'schema c', 'NOTHING is one, too');
 	$st->query('ALTER TABLE ident REPLICA IDENTITY DEFAULT');
+};
+
+subtest 'E93: as many columns as a table can have' => sub {
+	my @names = map { sprintf 'c%04d', $_ } 1 .. 1600;
+	my @ev = $st->changes('CREATE TABLE broad (' . join(', ', map { "$_ bool" } @names) . ')',
+		'INSERT INTO broad VALUES (' . join(', ', map { $_ % 3 ? 'true' : 'NULL' } 1 .. 1600) . ')');
+	is(ops(@ev), 'schema c', 'are read');
+	is(scalar @{ $ev[0]{schema_change}{columns} }, 1600, 'and described');
+	is_deeply([sort keys %{ $ev[1]{after} }], \@names, 'all of them');
+	ok($ev[1]{after}{c1600} && !defined $ev[1]{after}{c1599}, 'each with its value');
 };
 
 subtest 'E94: names of all kinds' => sub {
