@@ -268,7 +268,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	return cli->command->run(cli, argc - optind, argv + optind);
 }
 
-int cli_main(int argc, char **argv)
+static int obey(int argc, char **argv)
 {
 	const char *conf = getenv("LEAT_CONF");
 	struct cli cli = {.conf_path = conf ? conf : DEFAULT_CONF,
@@ -291,5 +291,16 @@ int cli_main(int argc, char **argv)
 	else
 		rc = dispatch(&cli, argc - optind, argv + optind);
 	conf_free(cli.conf);
+	return rc;
+}
+
+int cli_main(int argc, char **argv)
+{
+	int rc = obey(argc, argv);
+
+	if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+		fprintf(stderr, "leat: could not write to standard output\n");
+		rc = code_exit(CODE_failed);
+	}
 	return rc;
 }

@@ -105,6 +105,8 @@ static int run(struct cli *cli, int argc, char **argv)
 
 	if (argc > 1)
 		return cli_usage(cli, "check takes one pipeline at most");
+	if (cli->flags & CLI_JSON && cli->flags & CLI_SQL)
+		return cli_usage(cli, "--json and --sql do not go together");
 	status = cli_conf(cli);
 	if (status != 0)
 		return status;
