@@ -50,7 +50,9 @@ static const char help[] =
 	"  --format FORMAT   debezium (default) or row\n"
 	"  -n COUNT          no more than so many events\n"
 	"options of stat and verify:\n"
-	"  --json            print JSON\n";
+	"  --json            print JSON\n"
+	"options of all:\n"
+	"  -c, --conf FILE   the conf file\n";
 
 struct request {
 	struct cli *cli;

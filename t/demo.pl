@@ -107,8 +107,9 @@ show('check', '-c', $conf);
 
 step('The agent runs; in a process of its own, `leat log tail` reads what it commits');
 my $agent = start_agent();
-indent('$ leat log tail -c leat.conf shop_log');
-$tail = start_leat({ name => 'tail' }, 'log', 'tail', '-c', $conf, 'shop_log');
+indent('$ leat log tail -c leat.conf --from earliest shop_log');
+$tail = start_leat({ name => 'tail' }, 'log', 'tail', '-c', $conf,
+	'--from', 'earliest', 'shop_log');
 
 step('Inserts: the first event whole, then one line each');
 sql($pg, "INSERT INTO users VALUES (1, 'Ada', 100)");
