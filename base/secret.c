@@ -199,6 +199,9 @@ static int redact_pairs(const char *p, struct buf *out, bool *found)
 		if (is_secret_key(key)) {
 			buf_put(out, start, (size_t)(value - start));
 			buf_text(out, hidden);
+			/* the next key may touch a closing quote */
+			if (*p != '\0' && !isspace((unsigned char)*p))
+				buf_u8(out, ' ');
 			*found = true;
 		} else {
 			buf_put(out, start, (size_t)(p - start));
@@ -250,15 +253,32 @@ static void redact_params(struct slice rest, struct buf *out, bool *found)
 	}
 }
 
-/* s begins behind "://".  The user's part ends at an @ before the first slash;
- * a password with a bare slash in it moves that @ behind it. */
-static void redact_uri(const char *s, struct buf *out, bool *found)
+/* HOST[:PORT],... with addresses of IPv6 in brackets, and nothing else? */
+static bool are_hosts(struct slice s)
 {
-	size_t host = strcspn(s, "/");
-	const char *at = memrchr(s, '@', host), *colon, *query;
+	do {
+		struct slice host = slice_cut(&s, ','), port = host;
 
-	if (at == NULL)
-		at = memrchr(s, '@', strcspn(s, "?"));
+		if (host.n > 0 && host.p[0] == '[') {
+			slice_cut(&port, ']');
+			if (port.p == NULL || (port.n > 0 && port.p[0] != ':'))
+				return false;
+		}
+		slice_cut(&port, ':');
+		for (size_t i = 0; i < port.n; i++)
+			if (!isdigit((unsigned char)port.p[i]))
+				return false;
+	} while (s.p != NULL);
+	return true;
+}
+
+/* s begins behind "://".  What stands before an @ is the user's, and the @ comes
+ * before the first slash: of what is not so, a part may be a password with bare
+ * slashes in it.  -1 for that. */
+static int redact_uri(const char *s, struct buf *out, bool *found)
+{
+	const char *at = memrchr(s, '@', strcspn(s, "/")), *colon, *query;
+
 	if (at != NULL) {
 		colon = memchr(s, ':', (size_t)(at - s));
 		if (colon != NULL) {
@@ -268,14 +288,19 @@ static void redact_uri(const char *s, struct buf *out, bool *found)
 		} else {
 			buf_put(out, s, (size_t)(at - s));
 		}
-		s = at;
+		buf_u8(out, '@');
+		s = at + 1;
 	}
 	query = s + strcspn(s, "?");
+	if (!are_hosts((struct slice){s, strcspn(s, "/?")}) ||
+	    memchr(s, '@', (size_t)(query - s)) != NULL)
+		return -1;
 	buf_put(out, s, (size_t)(query - s));
 	if (*query == '?') {
 		buf_u8(out, '?');
 		redact_params(slice_of(query + 1), out, found);
 	}
+	return 0;
 }
 
 bool secret_redact_conninfo(const char *conninfo, struct buf *out)
@@ -283,16 +308,19 @@ bool secret_redact_conninfo(const char *conninfo, struct buf *out)
 	size_t start = out->n;
 	bool found = false;
 	const char *uri = after_prefix(conninfo, "postgresql://");
+	int rc;
 
 	if (uri == NULL)
 		uri = after_prefix(conninfo, "postgres://");
 	if (uri != NULL) {
 		buf_put(out, conninfo, (size_t)(uri - conninfo));
-		redact_uri(uri, out, &found);
-	} else if (redact_pairs(conninfo, out, &found) != 0) {
+		rc = redact_uri(uri, out, &found);
+	} else {
+		rc = redact_pairs(conninfo, out, &found);
+	}
+	if (rc != 0) {
 		out->n = start;
 		buf_text(out, hidden);
-		return false;
 	}
-	return found;
+	return rc == 0 && found;
 }

@@ -76,6 +76,20 @@ spew("$dir/top.conf", "include(\"$dir/[a-z]/x.inc\")\n");
 ($rc, $out, $err) = cat('/', "$dir/top.conf");
 like($out, qr/^log wrong/m, 'an absolute glob is one');
 
+# --- by the program itself
+
+for my $conf (glob("$SRCDIR/conf/examples/*.conf"), "$SRCDIR/conf/leat.conf.example") {
+	my ($name) = $conf =~ m{([^/]+)$};
+	my ($rc, $out, $err) = run_leat('-n', '-c', $conf);
+	is($rc, 0, "leat -n reads $name") or diag($err);
+	my ($again, $printed) = run_leat('-n', '-c', spew("$dir/printed.conf", $out));
+	is($printed, $out, 'and what it prints of it');
+}
+($rc, $out, $err) = run_leat('-n', '-c', spew("$dir/bad.conf", "log_level = debgu\n"));
+is($rc, 3, 'a conf that is none has its exit status');
+like($err, qr/^\Q$dir\E\/bad\.conf:1:1: .*did you mean "debug"\?$/m, 'and its place');
+is($out, '', 'and prints nothing else');
+
 # --- much of it
 
 spew("$dir/large.conf", '#' x 1048577);

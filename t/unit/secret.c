@@ -112,6 +112,7 @@ static void test_pairs(void)
 	shows("passfile=/x sslpassword=q sslkey=/k", "passfile=/x sslpassword=*** sslkey=/k");
 	shows("PASSWORD=x", "PASSWORD=***");
 	shows("password=", "password=***");
+	shows("password='a'host=b", "password=*** host=b");
 	shows("application_name='password=x'", "application_name='password=x'");
 	shows("host='open password=x", "***");
 	shows("secret", "***");
@@ -127,7 +128,14 @@ static void test_uris(void)
 	      SHORT "//leat:***@a:1,b:2/shop?sslmode=require");
 	shows(PG "//:pw@/shop", PG "//:***@/shop");
 	shows(PG "//u:p@w@h/d", PG "//u:***@h/d");
-	shows(PG "//u:p/w@h/d", PG "//u:***@h/d");
+	shows(PG "//u:p/w@h/d", "***");
+	shows(PG "//u:1/w@h/d", "***");
+	shows(PG "//u:p/w?x@h/d", "***");
+	shows(PG "//u:p@h:x/d", "***");
+	shows(PG "//[::1", "***");
+	shows(PG "//[::1]x/d", "***");
+	shows(PG "//u:p@[::1],[::2]:5/d", PG "//u:***@[::1],[::2]:5/d");
+	shows(PG "///d", PG "///d");
 	shows(PG "//u:p?w@h/d", PG "//u:***@h/d");
 	shows(PG "//db:5432/shop?password=pw&user=x",
 	      PG "//db:5432/shop?password=***&user=x");
