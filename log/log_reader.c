@@ -169,8 +169,8 @@ static int show(struct log_reader *r, const struct log_table *t,
 
 	if (rowbin_read(body, b, find_plain, r, e) != 0)
 		return -1;
-	ev = &b->ev[first];
-	if (b->n != first + 1 || ev->op != OP_SCHEMA || ev->table != t->tab)
+	ev = b->n == first + 1 ? &b->ev[first] : NULL;
+	if (ev == NULL || ev->op != OP_SCHEMA || ev->table != t->tab)
 		return err_set(e, CODE_log_corrupt,
 			       "the schema event of table \"%.*s\" is none",
 			       SLICE_ARG(t->tab->full_name));
