@@ -243,6 +243,8 @@ int pg_stream_next(struct pg_stream *st, enum pg_heard *heard,
 	*failed = NULL;
 	*heard = PG_HEARD_NOTHING;
 	drop_held(st);
+	n = PQgetCopyData(st->s->c, &st->held, 1);
+	/* the warning came before this message, which is not to be counted */
 	if (st->s->publication_skipped) {
 		err_set(e, CODE_publication_missing,
 			"the publication is missing at this place of the server's log: its changes are being skipped");
@@ -250,7 +252,6 @@ int pg_stream_next(struct pg_stream *st, enum pg_heard *heard,
 			 st->s->pipeline);
 		return -1;
 	}
-	n = PQgetCopyData(st->s->c, &st->held, 1);
 	if (n > 0)
 		return take_frame(st, (struct slice){st->held, (size_t)n}, heard,
 				  msg, lsn, e);
