@@ -167,6 +167,8 @@ static int show(struct log_reader *r, const struct log_table *t,
 	size_t first = b->n;
 	struct event *ev;
 
+	if (b->arena.failed)
+		return err_no_memory(e);
 	if (rowbin_read(body, b, find_plain, r, e) != 0)
 		return -1;
 	ev = b->n == first + 1 ? &b->ev[first] : NULL;
