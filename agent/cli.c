@@ -108,18 +108,13 @@ int cli_fail(const struct err *e)
 int cli_conf(struct cli *cli)
 {
 	struct conf_error *errors = NULL;
+	struct buf text = BUF_INIT;
 
 	cli->conf = conf_read(cli->conf_path, &errors);
-	for (const struct conf_error *x = errors; x != NULL; x = x->next) {
-		if (x->place.file != NULL && x->place.line > 0)
-			fprintf(stderr, "%s:%u:%u: ", x->place.file,
-				x->place.line, x->place.col);
-		fprintf(stderr, "%s\n", x->err.msg);
-		if (x->err.detail[0] != '\0')
-			fprintf(stderr, "detail: %s\n", x->err.detail);
-		if (x->err.hint[0] != '\0')
-			fprintf(stderr, "hint: %s\n", x->err.hint);
-	}
+	conf_errors_put(errors, &text);
+	if (text.n > 0)
+		fwrite(text.p, text.n, 1, stderr);
+	buf_fini(&text);
 	conf_errors_free(errors);
 	if (cli->conf == NULL)
 		return code_exit(CODE_conf_value);

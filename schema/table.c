@@ -14,9 +14,65 @@ enum { FLAG_IDENTITY = 1, FLAG_NULLABLE = 2 };
 /* PostgreSQL's limit is 1600, MySQL's 4096. */
 #define MAX_COLUMNS 8192u
 
+static bool needs_quotes(struct slice s)
+{
+	return s.n > 0 && (memchr(s.p, '.', s.n) || memchr(s.p, '"', s.n));
+}
+
+static size_t part_size(struct slice s)
+{
+	size_t n = s.n;
+
+	if (!needs_quotes(s))
+		return n;
+	for (size_t i = 0; i < s.n; i++)
+		n += s.p[i] == '"';
+	return n + 2;
+}
+
+static char *put_part(char *at, struct slice s)
+{
+	bool quoted = needs_quotes(s);
+
+	if (quoted)
+		*at++ = '"';
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '"')
+			*at++ = '"';
+		*at++ = s.p[i];
+	}
+	if (quoted)
+		*at++ = '"';
+	return at;
+}
+
+static char *put_full_name(char *at, struct slice schema, struct slice name)
+{
+	at = put_part(at, schema);
+	*at++ = '.';
+	return put_part(at, name);
+}
+
+static size_t full_name_size(struct slice schema, struct slice name)
+{
+	return part_size(schema) + 1 + part_size(name);
+}
+
+struct slice table_full_name(struct arena *a, struct slice schema,
+			     struct slice name)
+{
+	size_t n = full_name_size(schema, name);
+	char *p = arena_alloc(a, n);
+
+	if (p != NULL)
+		put_full_name(p, schema, name);
+	return (struct slice){p, p ? n : 0};
+}
+
 static size_t text_size(const struct table *proto)
 {
-	size_t n = 2 * (proto->schema.n + proto->name.n) + 1;
+	size_t n = proto->schema.n + proto->name.n +
+		   full_name_size(proto->schema, proto->name);
 
 	for (uint32_t i = 0; i < proto->ncols; i++)
 		n += proto->cols[i].name.n + proto->cols[i].type_name.n;
@@ -49,9 +105,7 @@ struct table *table_new(const struct table *proto)
 	tab->schema = keep(&at, proto->schema);
 	tab->name = keep(&at, proto->name);
 	tab->full_name.p = at;
-	keep(&at, proto->schema);
-	*at++ = '.';
-	keep(&at, proto->name);
+	at = put_full_name(at, proto->schema, proto->name);
 	tab->full_name.n = (size_t)(at - tab->full_name.p);
 	for (uint32_t i = 0; i < proto->ncols; i++) {
 		tab->cols[i] = proto->cols[i];

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/wire.h"
@@ -43,7 +44,9 @@ struct table {
 	uint32_t source_id;   /* PostgreSQL: relation oid */
 	enum identity identity;
 	struct slice schema, name;
-	struct slice full_name; /* schema.name; unquoted */
+	/* schema.name; a part with a dot or a quote in it stands in double
+	 * quotes, so that no two tables share one */
+	struct slice full_name;
 	uint32_t ncols;
 	struct column *cols;
 	/* of the one thread that fills batches: see batch_use_table() */
@@ -54,6 +57,9 @@ struct table {
  * full_name, fingerprint and refs (1) are filled in.  *Returns owned*, or NULL
  * on lack of memory. */
 struct table *table_new(const struct table *proto);
+/* What full_name will be, into the arena; p = NULL on lack of memory. */
+struct slice table_full_name(struct arena *a, struct slice schema,
+			     struct slice name);
 struct table *table_ref(struct table *tab);
 void table_unref(struct table *tab); /* NULL is allowed */
 

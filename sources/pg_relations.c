@@ -220,19 +220,6 @@ static struct pg_relation *make_entry(struct pg_relations *rs, uint32_t oid)
 	return rel;
 }
 
-static struct slice full_name(struct arena *a, const struct table *proto)
-{
-	size_t n = proto->schema.n + 1 + proto->name.n;
-	char *p = arena_alloc(a, n);
-
-	if (p == NULL)
-		return (struct slice){0};
-	memcpy(p, proto->schema.p, proto->schema.n);
-	p[proto->schema.n] = '.';
-	memcpy(p + proto->schema.n + 1, proto->name.p, proto->name.n);
-	return (struct slice){p, n};
-}
-
 int pg_relations_read(struct pg_relations *rs, struct wire *w, struct err *e)
 {
 	struct pg_relation *rel;
@@ -242,7 +229,8 @@ int pg_relations_read(struct pg_relations *rs, struct wire *w, struct err *e)
 	if (read_shape(rs, w, &proto, e) != 0)
 		return -1;
 	forget_types(rs);
-	proto.full_name = full_name(&rs->scratch, &proto);
+	proto.full_name = table_full_name(&rs->scratch, proto.schema,
+					  proto.name);
 	rel = make_entry(rs, proto.source_id);
 	if (rel == NULL || proto.full_name.p == NULL)
 		return err_no_memory(e);

@@ -91,6 +91,24 @@ static void test_diff(void)
 	buf_fini(&b);
 }
 
+static void test_full_name(void)
+{
+	struct table dotted = proto, quoted = proto;
+	struct table *a, *b;
+
+	dotted.schema = SLICE("a");
+	dotted.name = SLICE("b.c");
+	quoted.schema = SLICE("a.b");
+	quoted.name = SLICE("say \"c\"");
+	a = table_new(&dotted);
+	b = table_new(&quoted);
+	is_slice(a->full_name, "a.\"b.c\"", "a name with a dot is quoted");
+	is_slice(b->full_name, "\"a.b\".\"say \"\"c\"\"\"",
+		 "and its quotes are doubled");
+	table_unref(a);
+	table_unref(b);
+}
+
 static void test_registry(void)
 {
 	struct registry r;
@@ -140,6 +158,7 @@ int main(void)
 	test_stored();
 	test_fingerprint();
 	test_diff();
+	test_full_name();
 	test_registry();
 	test_cursor();
 	return tap_done();
