@@ -102,10 +102,14 @@ static int choose_segment(struct log_reader *r, const struct segment_list *l,
 			return -1;
 	} else {
 		uint64_t next = t->seq == UINT64_MAX ? t->seq : t->seq + 1;
-		ptrdiff_t i = segment_list_find(l, next < r->tip.segment
-							   ? next
+		/* the frame before is in another segment, where it is checked */
+		uint64_t want = t->crc != 0 ? t->seq : next;
+		ptrdiff_t i = segment_list_find(l, want < r->tip.segment
+							   ? want
 							   : r->tip.segment);
 
+		if (i < 0)
+			i = segment_list_find(l, next);
 		if (i < 0 && t->is_cursor)
 			return reader_purged(r, next, l->v[0].first_seq, e);
 		at = i < 0 ? 0 : (size_t)i;

@@ -25,8 +25,8 @@
 #include "log/tip.h"
 
 #define BODY_TARGET (256u << 10)
-#define OUT_TARGET (1u << 20)
-#define KEEP_BYTES (2u << 20)
+#define OUT_TARGET (512u << 10)
+#define KEEP_BYTES (1u << 20)
 /* Reserved at once; more and more, up to the second. */
 #define RESERVE_FIRST (256u << 10)
 #define RESERVE_MOST (16u << 20)

@@ -198,7 +198,7 @@ void segment_close(struct segment *s)
 
 void segment_written(struct segment *s)
 {
-	buf_reset(&s->window, WINDOW_KEEP);
+	buf_fini(&s->window);
 }
 
 /* The n bytes at `at`, which lie below `end`; fewer at the end of the file. */

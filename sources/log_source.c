@@ -207,11 +207,11 @@ static int finish(struct log_source *ls, struct batch *b, struct err *e)
 	return batch_set_cursor(b, &c, e);
 }
 
-static void measure(struct log_source *ls)
+static void measure(struct log_source *ls, bool is_at_end)
 {
 	int64_t now = clock_mono_ms();
 
-	if (now < ls->behind_ms)
+	if (now < ls->behind_ms && !is_at_end)
 		return;
 	ls->behind_ms = now + BEHIND_MS;
 	atomic_store(&ls->base.behind_bytes, log_reader_behind(ls->r));
@@ -235,7 +235,7 @@ static int log_source_read(struct source *src, struct batch *b,
 		explain(src, e);
 		return -1;
 	}
-	measure(ls);
+	measure(ls, b->n == 0);
 	return finish(ls, b, e);
 }
 

@@ -192,6 +192,53 @@ static void test_other_log(struct ends *x)
 	source_end(x);
 }
 
+static void test_lost_place(void)
+{
+	struct ends gone = {.conf = lib_conf(lib_dir("gone"))};
+	struct lib_log l = {.conf = gone.conf};
+	struct table *tab = lib_table("users", 1, 1);
+	struct cursor at = {.incarnation = 1, .seq = 6};
+	struct seek now = {0};
+	char *text;
+
+	l.conf.segment_size = 500;
+	lib_open(&l);
+	for (uint64_t seq = 1; seq <= 9; seq++)
+		lib_rows(&l, tab, seq, seq, 300, true);
+	lib_close(&l);
+	source_open(&gone, NULL, intent);
+	if (gone.src->ops->seek(gone.src, SLICE("seq:7"), &at, &now, &gone.e) != 0)
+		printf("# %s\n", gone.e.msg);
+	source_end(&gone);
+	text = strndup(now.source.p, now.source.n);
+	buf_fini(&now.source);
+	at.source = slice_of(text);
+	ok(source_open(&gone, NULL, at), "a cursor leads to its place %s", gone.e.msg);
+	source_end(&gone);
+	text[strlen(text) - 1] ^= 1;
+	ok(!source_open(&gone, NULL, at) && gone.e.code == CODE_diverged &&
+		   strstr(gone.e.hint, "offsets set copy"),
+	   "unless what stands there is not what was read: %s", gone.e.msg);
+	source_end(&gone);
+	snprintf(strstr(text, "seq="), 20, "seq=9 crc=00000001");
+	ok(!source_open(&gone, NULL, at) && gone.e.code == CODE_diverged,
+	   "or not what stands at its end: %s", gone.e.msg);
+	source_end(&gone);
+	snprintf(strstr(text, "seq="), 20, "seq=2 crc=00000000");
+	ok(source_open(&gone, NULL, at), "while what follows is there, it goes on %s", gone.e.msg);
+	source_end(&gone);
+	l.conf.retention_size = 1;
+	lib_open(&l);
+	lib_rows(&l, tab, 10, 10, 600, true);
+	lib_close(&l);
+	ok(!source_open(&gone, NULL, at) && gone.e.code == CODE_purged &&
+		   strcmp(gone.e.hint, "Run \"leat offsets set copy earliest --accept-gap\".") == 0,
+	   "or it has been deleted: %s (%s)", gone.e.msg, gone.e.hint);
+	source_end(&gone);
+	free(text);
+	table_unref(tab);
+}
+
 int main(void)
 {
 	struct ends x;
@@ -204,6 +251,7 @@ int main(void)
 	test_read(&x);
 	test_seek(&x);
 	test_other_log(&x);
+	test_lost_place();
 	lib_dir(NULL);
 	return tap_done();
 }
