@@ -172,7 +172,8 @@ static enum step barrier(struct writer *w, const struct event *ev,
 			 struct err *e)
 {
 	struct cursor before = {
-		.incarnation = ev->txn->origin->incarnation,
+		/* the pipeline's own: a log's events keep that of theirs */
+		.incarnation = w->committed.incarnation,
 		.seq = ev->seq - 1,
 		.source = ev->schema->cursor_source,
 	};
