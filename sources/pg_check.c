@@ -257,8 +257,12 @@ static void check_publication(struct check *c, const struct pg_result *res,
 	}
 	check_existing(c, p);
 	check_partitions(c, p);
-	if (pg_publication_check_root(c->pg, p, &why) < 0)
-		report_err(c->r, c->where, &why);
+	if (pg_publication_check_root(c->pg, p, &why) < 0) {
+		char sql[sizeof(why.hint) + 1];
+
+		snprintf(sql, sizeof(sql), "%s;", why.hint);
+		FOUND(c, FINDING_ERROR, why.code, sql, "%s", why.msg);
+	}
 }
 
 /* --- the slot, and what it all costs */

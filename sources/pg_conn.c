@@ -12,11 +12,13 @@
 #include "sources/pg_conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/note.h"
@@ -26,6 +28,7 @@
 
 #define NOTICE_PAUSE_MS 60000
 #define STOP_GRACE_MS 1000
+#define CLOSE_MS 500
 
 /* A1, and what keeps a mistake of ours from hurting the server.  The settings
  * that an option of libpq would trip over (target_session_attrs looks at
@@ -217,8 +220,10 @@ static int open_one(struct pg_session *s, const struct target *t,
 	PQsetErrorVerbosity(s->c, PQERRORS_VERBOSE);
 	if (PQstatus(s->c) == CONNECTION_BAD)
 		connect_error(s, e);
-	else if (await_start(s, timeout_ms, e) == 0 && set_up(s, e) == 0)
+	else if (await_start(s, timeout_ms, e) == 0 && set_up(s, e) == 0) {
+		PQsetErrorVerbosity(s->c, PQERRORS_DEFAULT);
 		return 0;
+	}
 	pg_conn_close(s);
 	return -1;
 }
@@ -369,10 +374,34 @@ out:
 
 /* --- an open connection */
 
+/* Claim and slot are free only when the server process has ended, which whoever
+ * comes next relies on: a command right after a stop, say.  Waits for its end of
+ * the connection, for a little. */
+static void await_end(int fd)
+{
+	int64_t end = clock_mono_ms() + CLOSE_MS;
+	char rest[4096];
+
+	while (clock_mono_ms() < end) {
+		struct pollfd f = {.fd = fd, .events = POLLIN};
+
+		if (poll(&f, 1, clock_poll_ms(end)) > 0 &&
+		    recv(fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0)
+			break;
+	}
+}
+
 void pg_conn_close(struct pg_session *s)
 {
+	bool waits = s->is_walsender && PQstatus(s->c) == CONNECTION_OK;
+	int fd = waits ? fcntl(PQsocket(s->c), F_DUPFD_CLOEXEC, 0) : -1;
+
 	PQfinish(s->c);
 	s->c = NULL;
+	if (fd >= 0) {
+		await_end(fd);
+		close(fd);
+	}
 }
 
 bool pg_conn_is_open(const struct pg_session *s)

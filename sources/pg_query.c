@@ -42,9 +42,13 @@ bool pg_result_is_error(const struct pg_result *res)
 
 int pg_query_error(const struct pg_result *res, struct err *e)
 {
-	return pg_state_error(pg_result_state(res),
-			      field(res, PG_DIAG_MESSAGE_PRIMARY),
-			      field(res, PG_DIAG_MESSAGE_DETAIL), e);
+	const char *hint = field(res, PG_DIAG_MESSAGE_HINT);
+
+	pg_state_error(pg_result_state(res), field(res, PG_DIAG_MESSAGE_PRIMARY),
+		       field(res, PG_DIAG_MESSAGE_DETAIL), e);
+	if (hint[0] != '\0')
+		err_hint(e, "%s", hint);
+	return -1;
 }
 
 int pg_query_send(struct pg_session *s, const char *sql, struct err *e)
