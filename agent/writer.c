@@ -1,6 +1,7 @@
 #include "config.h"
 #include "agent/writer.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ struct writer {
 	int64_t state_written;
 	bool is_state_behind;
 	struct retry retry;
+	struct retry rewinds; /* since the last commit */
 };
 
 static bool is_lazy(const struct writer *w)
@@ -54,12 +56,12 @@ static enum step pause_ms(struct writer *w, int64_t ms)
 	return STEP_AGAIN;
 }
 
-static enum step wait_for_sink(struct writer *w, struct err *e)
+static enum step back_off(struct writer *w, struct retry *retry, struct err *e)
 {
-	int64_t failing, ms = retry_next_ms(&w->retry);
+	int64_t failing, ms = retry_next_ms(retry);
 	enum step step;
 
-	failing = clock_mono_ms() - w->retry.failing_since;
+	failing = clock_mono_ms() - retry->failing_since;
 	if (w->conf->give_up_after > 0 && failing > w->conf->give_up_after)
 		return STEP_FAIL;
 	w->hooks.waiting(w->hooks.arg, e);
@@ -67,6 +69,11 @@ static enum step wait_for_sink(struct writer *w, struct err *e)
 	if (step == STEP_AGAIN)
 		*e = ERR_INIT;
 	return step;
+}
+
+static enum step wait_for_sink(struct writer *w, struct err *e)
+{
+	return back_off(w, &w->retry, e);
 }
 
 static enum step settle(struct writer *w, enum verdict v, struct err *e)
@@ -138,6 +145,7 @@ static int publish(struct writer *w, const struct cursor *c, struct err *e)
 {
 	int64_t now = clock_mono_ms();
 
+	assert(c->seq >= w->committed.seq);
 	if (keep_committed(w, c, e) != 0)
 		return -1;
 	fault(FAULT_after_fsync_before_state);
@@ -161,6 +169,8 @@ static enum step commit(struct writer *w, const struct cursor *c,
 	do {
 		step = settle(w, w->sink->ops->commit(w->sink, c, e), e);
 	} while (step == STEP_AGAIN);
+	if (step == STEP_DONE)
+		retry_reset(&w->rewinds);
 	if (step == STEP_DONE && publish(w, c, e) != 0)
 		return STEP_FAIL;
 	return step;
@@ -212,7 +222,8 @@ static enum step present(struct writer *w, const struct batch *b, struct err *e)
 }
 
 /* Opens the sink again and finds out where it stands. */
-static int reopen(struct writer *w, struct buf *text, struct err *e)
+static int reopen(struct writer *w, struct buf *text, bool *is_known,
+		  struct err *e)
 {
 	struct registry tables;
 	struct sink_held held = {.cursor = BUF_INIT, .tables = &tables};
@@ -230,6 +241,7 @@ static int reopen(struct writer *w, struct buf *text, struct err *e)
 				       : STEP_FAIL;
 		registry_fini(&tables);
 	}
+	*is_known = held.is_known;
 	if (step == STEP_DONE && held.has_cursor)
 		*text = held.cursor;
 	else
@@ -237,6 +249,41 @@ static int reopen(struct writer *w, struct buf *text, struct err *e)
 	return step == STEP_DONE ? 0 : -1;
 }
 
+/* A2 again: what was acknowledged must still be there. */
+static int check_held(const struct writer *w, const struct cursor *held,
+		      struct err *e)
+{
+	if (held->incarnation == w->committed.incarnation &&
+	    held->seq >= w->committed.seq)
+		return 0;
+	err_set(e, CODE_sink_behind,
+		"sink \"%s\" came back at seq %llu, but had acknowledged %llu",
+		w->sink->name, (unsigned long long)held->seq,
+		(unsigned long long)w->committed.seq);
+	err_detail(e, "Data that were durable are gone from it, or it was replaced.");
+	return -1;
+}
+
+/* Where does the sink stand?  text is what *held points into. */
+static int find_held(struct writer *w, struct buf *text, struct cursor *held,
+		     struct err *e)
+{
+	bool is_known;
+
+	if (reopen(w, text, &is_known, e) != 0)
+		return -1;
+	if (text->n > 0)
+		return cursor_parse(buf_get(text), held, e) != 0
+			       ? -1
+			       : check_held(w, held, e);
+	if (is_known && w->committed.seq > 0)
+		return check_held(w, held, e);
+	*held = w->committed;
+	return 0;
+}
+
+/* The first one of a row is done at once; a sink that is in doubt again before
+ * anything was committed is given time. */
 static int rewind_sink(struct writer *w, struct err *e)
 {
 	struct err why = *e;
@@ -244,22 +291,16 @@ static int rewind_sink(struct writer *w, struct err *e)
 	struct cursor held = {0};
 	int rc = -1;
 
+	if (w->rewinds.failing_since == 0)
+		retry_next_ms(&w->rewinds);
+	else if (back_off(w, &w->rewinds, e) != STEP_AGAIN)
+		return -1;
 	w->hooks.waiting(w->hooks.arg, &why);
 	*e = ERR_INIT;
-	if (reopen(w, &text, e) != 0)
+	if (find_held(w, &text, &held, e) != 0)
 		goto out;
-	if (text.n == 0)
-		held = w->committed;
-	else if (cursor_parse(buf_get(&text), &held, e) != 0)
-		goto out;
-	if (held.incarnation != w->committed.incarnation ||
-	    held.seq < w->committed.seq) {
-		err_set(e, CODE_sink_behind,
-			"sink \"%s\" came back at seq %llu, but had acknowledged %llu",
-			w->sink->name, (unsigned long long)held.seq,
-			(unsigned long long)w->committed.seq);
-		goto out;
-	}
+	if (w->last == NULL || held.seq < w->last->cursor.seq)
+		w->events = 0; /* they are counted when they come again */
 	w->last = NULL;
 	w->skip_seq = held.seq;
 	/* the commit that was in doubt may have succeeded */
