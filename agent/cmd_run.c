@@ -107,7 +107,7 @@ static int start_pipelines(struct agent *ag, struct err *e)
 			continue;
 		if (e->code == CODE_state_held)
 			return -1;
-		note_err(NOTE_ERROR, COMPONENT, e, NULL);
+		on_stop(NULL);
 		*e = ERR_INIT;
 	}
 	return 0;

@@ -46,6 +46,9 @@ struct pipeline {
 	atomic_bool stop;
 	atomic_bool hurry; /* nobody waits for a sick sink */
 	struct state *state;
+	/* when the sink made the writer wait for the first time since the last
+	 * commit, clock_mono_ms(), or 0; the writer's, while there is one */
+	int64_t sink_failing;
 
 	pthread_mutex_t mutex; /* of what follows */
 	enum pipeline_phase phase;
@@ -154,7 +157,7 @@ static void on_committed(void *arg, const struct cursor *c, uint64_t events)
 	struct pipeline *p = arg;
 
 	pthread_mutex_lock(&p->mutex);
-	p->committed_text.n = 0;
+	buf_reset(&p->committed_text, SIZE_MAX);
 	buf_slice(&p->committed_text, c->source);
 	if (!p->committed_text.failed) {
 		p->committed = *c;
@@ -164,6 +167,7 @@ static void on_committed(void *arg, const struct cursor *c, uint64_t events)
 	pthread_mutex_unlock(&p->mutex);
 	p->events += events;
 	p->commits++;
+	p->sink_failing = 0;
 	wake(p);
 }
 
@@ -171,6 +175,8 @@ static void on_waiting(void *arg, const struct err *e)
 {
 	struct pipeline *p = arg;
 
+	if (e != NULL && p->sink_failing == 0)
+		p->sink_failing = clock_mono_ms();
 	if (!atomic_load(&p->stop))
 		set_phase(p, e ? PIPELINE_RETRYING : PIPELINE_RUNNING, e);
 }
@@ -193,7 +199,7 @@ static int ack(struct pipeline *p, struct attempt *a, struct err *e)
 	is_news = a->acked != p->committed_count;
 	if (is_news) {
 		a->acked = p->committed_count;
-		a->ack_text.n = 0;
+		buf_reset(&a->ack_text, SIZE_MAX);
 		buf_slice(&a->ack_text, p->committed.source);
 		c = p->committed;
 		c.source = buf_get(&a->ack_text);
@@ -209,15 +215,15 @@ static int ack(struct pipeline *p, struct attempt *a, struct err *e)
 }
 
 /* The reader's own copy of where it is, to tell an empty read from progress. */
-static bool is_progress(struct attempt *a, const struct batch *b)
+static int keep_place(struct attempt *a, const struct cursor *c, struct err *e)
 {
-	if (b->n == 0 && cursor_eq(&b->cursor, &a->at))
-		return false;
-	a->at_text.n = 0;
-	buf_slice(&a->at_text, b->cursor.source);
-	a->at = b->cursor;
+	buf_reset(&a->at_text, SIZE_MAX);
+	buf_slice(&a->at_text, c->source);
+	if (a->at_text.failed)
+		return err_no_memory(e);
+	a->at = *c;
 	a->at.source = buf_get(&a->at_text);
-	return true;
+	return 0;
 }
 
 static int read_batch(struct pipeline *p, struct attempt *a, struct batch *b,
@@ -227,9 +233,13 @@ static int read_batch(struct pipeline *p, struct attempt *a, struct batch *b,
 		queue_unused(a->queue, b);
 		return -1;
 	}
-	if (!is_progress(a, b)) {
+	if (b->n == 0 && cursor_eq(&b->cursor, &a->at)) {
 		queue_unused(a->queue, b);
 		return 0;
+	}
+	if (keep_place(a, &b->cursor, e) != 0) {
+		queue_unused(a->queue, b);
+		return -1;
 	}
 	fault(FAULT_after_read);
 	fault(FAULT_after_transform);
@@ -241,11 +251,13 @@ static int read_batch(struct pipeline *p, struct attempt *a, struct batch *b,
 static int stream(struct pipeline *p, struct attempt *a, struct err *e)
 {
 	while (!atomic_load(&p->stop)) {
-		struct batch *b = queue_room(a->queue,
-					     clock_mono_ms() + DUTY_MS);
+		int64_t duty = clock_mono_ms() + DUTY_MS;
+		struct batch *b = queue_room(a->queue, duty);
 
 		if (b == NULL && queue_is_abandoned(a->queue))
 			return 0; /* the writer says why */
+		if (b == NULL && clock_mono_ms() < duty)
+			return err_no_memory(e);
 		if (b != NULL && read_batch(p, a, b, e) != 0)
 			return -1;
 		drain_wake(p);
@@ -267,8 +279,11 @@ static int begin(struct pipeline *p, struct attempt *a, struct err *e)
 	    a->src->ops->open(a->src, &c, &a->resume.tables, e) != 0)
 		return -1;
 	c.source = SLICE("intent");
-	if (a->snk->ops->commit(a->snk, &c, e) != VERDICT_OK ||
-	    state_set_cursor(p->state, &c, e) != 0)
+	if (a->snk->ops->commit(a->snk, &c, e) != VERDICT_OK)
+		return err_set(e, CODE_sink_unreachable,
+			       "sink \"%s\" did not take the first cursor",
+			       a->snk->name);
+	if (state_set_cursor(p->state, &c, e) != 0)
 		return -1;
 	a->resume.cursor = c;
 	fault(FAULT_slot_intent);
@@ -284,9 +299,8 @@ static int open_source(struct pipeline *p, struct attempt *a, struct err *e)
 	a->src->incarnation = at->incarnation;
 	if (a->src->ops->open(a->src, at, &a->resume.tables, e) != 0)
 		return -1;
-	buf_slice(&a->at_text, at->source);
-	a->at = *at;
-	a->at.source = buf_get(&a->at_text);
+	if (keep_place(a, at, e) != 0)
+		return -1;
 	on_committed(p, at, 0);
 	a->acked = p->committed_count;
 	return 0;
@@ -341,6 +355,16 @@ static void finish_writer(struct pipeline *p, struct attempt *a, bool is_served,
 		ack(p, a, &ignored);
 }
 
+static int open_state(struct pipeline *p, struct err *e)
+{
+	bool is_durable = p->pc->to->sink->class != SINK_TRANSACTIONAL;
+
+	if (p->state == NULL)
+		p->state = state_open(p->conf->state_dir, p->pc->name,
+				      STATE_CREATE, is_durable, e);
+	return p->state != NULL ? 0 : -1;
+}
+
 /* 0: a stop was asked for.  -1: why it ended. */
 static int run_attempt(struct pipeline *p, struct attempt *a, struct err *e)
 {
@@ -371,6 +395,8 @@ static int attempt(struct pipeline *p, struct err *e)
 
 	if (p->attempts++ > 0)
 		fault(FAULT_reconnect);
+	if (open_state(p, e) != 0)
+		return -1;
 	resume_init(&a.resume);
 	a.src = source_new(from->source, from->name, p->pc->name, from->values);
 	a.snk = sink_new(to->sink, to->name, p->pc->name, to->values);
@@ -383,8 +409,9 @@ static int attempt(struct pipeline *p, struct err *e)
 		rc = run_attempt(p, &a, e);
 	}
 	publish_parts(p, NULL, NULL);
-	source_free(a.src);
+	/* the claim on the source covers the sink */
 	sink_free(a.snk);
+	source_free(a.src);
 	queue_free(a.queue);
 	resume_fini(&a.resume);
 	buf_fini(&a.ack_text);
@@ -422,6 +449,9 @@ static bool is_worth_retrying(struct pipeline *p, struct retry *retry,
 		return pause_ms(p, STANDBY_MS);
 	}
 	ms = retry_next_ms(retry);
+	if (p->sink_failing != 0 && p->sink_failing < retry->failing_since)
+		retry->failing_since = p->sink_failing;
+	p->sink_failing = 0;
 	if (p->pc->give_up_after > 0 &&
 	    clock_mono_ms() - retry->failing_since >= p->pc->give_up_after)
 		return false;
@@ -457,27 +487,35 @@ static void *supervise(void *arg)
 	return NULL;
 }
 
-int pipeline_start(struct pipeline *p, void (*on_stop)(void *arg), void *arg,
-		   struct err *e)
+/* A state that cannot be opened is the thread's to report, and to try again;
+ * that another process has it is known at once. */
+static int start_thread(struct pipeline *p, struct err *e)
 {
-	bool is_durable = p->pc->to->sink->class != SINK_TRANSACTIONAL;
+	struct err why = ERR_INIT;
 	int rc;
 
-	p->on_stop = on_stop;
-	p->on_stop_arg = arg;
 	p->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (p->wake_fd < 0)
 		return err_sys(e, CODE_system, errno, "could not make an eventfd");
-	p->state = state_open(p->conf->state_dir, p->pc->name, STATE_CREATE,
-			      is_durable, e);
-	if (p->state == NULL) {
-		set_phase(p, PIPELINE_STOPPED, e);
+	if (open_state(p, &why) != 0 && why.code == CODE_state_held) {
+		*e = why;
 		return -1;
 	}
 	rc = pthread_create(&p->thread, NULL, supervise, p);
 	p->has_thread = rc == 0;
 	return rc == 0 ? 0 : err_sys(e, CODE_system, rc,
 				     "could not start a thread");
+}
+
+int pipeline_start(struct pipeline *p, void (*on_stop)(void *arg), void *arg,
+		   struct err *e)
+{
+	p->on_stop = on_stop;
+	p->on_stop_arg = arg;
+	if (start_thread(p, e) == 0)
+		return 0;
+	set_phase(p, PIPELINE_STOPPED, e);
+	return -1;
 }
 
 bool pipeline_is_stopped(struct pipeline *p, enum code *code)

@@ -49,8 +49,9 @@ int session_resume(struct session *s, struct err *e)
 
 void session_close(struct session *s)
 {
-	source_free(s->src);
+	/* the claim on the source covers the sink */
 	sink_free(s->snk);
+	source_free(s->src);
 	state_close(s->state);
 	resume_fini(&s->resume);
 }

@@ -142,13 +142,14 @@ static struct {
 	uint64_t seqs[4 * TOTAL];
 	size_t n, committed; /* of seqs */
 	char cursor[128];
-	unsigned calls, shapes;
+	unsigned calls, shapes, opens;
 	bool is_open, barrier_broken;
 	/* script: what the at-th call (of write and commit together) answers */
 	unsigned at;
 	enum verdict answer;
 	bool commit_counts; /* a REWIND at a commit that was durable after all */
-	bool repeat;	    /* every at-th call */
+	bool repeat;	    /* and so does every one after it */
+	bool forgets;	    /* all that it had, when it is opened again */
 } dst;
 
 static int snk_check(struct sink *s, struct report *r, struct err *e)
@@ -161,6 +162,11 @@ static int snk_open(struct sink *s, struct sink_held *held, struct err *e)
 {
 	(void)s, (void)e;
 	dst.is_open = true;
+	dst.opens++;
+	if (dst.opens == 2 && dst.forgets) {
+		dst.committed = 0;
+		dst.cursor[0] = '\0';
+	}
 	dst.n = dst.committed;
 	held->is_known = true;
 	held->has_cursor = dst.cursor[0] != '\0';
@@ -171,7 +177,7 @@ static int snk_open(struct sink *s, struct sink_held *held, struct err *e)
 static bool is_scripted(struct err *e)
 {
 	dst.calls++;
-	if (dst.at == 0 || (dst.repeat ? dst.calls % dst.at : dst.calls != dst.at))
+	if (dst.at == 0 || (dst.repeat ? dst.calls < dst.at : dst.calls != dst.at))
 		return false;
 	if (dst.answer != VERDICT_AGAIN)
 		err_set(e, dst.answer == VERDICT_REJECT ? CODE_event_rejected
@@ -269,11 +275,14 @@ static bool is_exact(uint64_t upto)
 	return true;
 }
 
-/* Runs until everything is committed or it stops by itself. */
+static int64_t give_up_after;
+
+/* Runs until everything is committed, it stops by itself, or the time is up. */
 static enum code run_pipeline(size_t queue_size)
 {
 	struct conf_pipeline pc = {.name = (char *)"p", .from = &from, .to = &to,
-				   .queue_size = (int64_t)queue_size};
+				   .queue_size = (int64_t)queue_size,
+				   .give_up_after = give_up_after};
 	struct pipeline *p = pipeline_new(&conf, &pc);
 	struct pipeline_status st = {0};
 	int64_t until = clock_mono_ms() + 20000;
@@ -383,6 +392,35 @@ static void test_lost_state(void)
 	ok(is_exact(TOTAL), "a lost state directory loses and repeats nothing");
 }
 
+static void test_doubt_without_end(void)
+{
+	int64_t began;
+
+	reset();
+	dst.at = 3;
+	dst.repeat = true;
+	dst.answer = VERDICT_REWIND;
+	give_up_after = 1000;
+	began = clock_mono_ms();
+	is_int(run_pipeline(16 << 10), CODE_sink_unreachable,
+	       "a sink that is in doubt each time is given up some day");
+	give_up_after = 0;
+	ok(dst.opens > 2 && dst.opens < 10,
+	   "and pauses before (%u openings)", dst.opens);
+	ok(clock_mono_ms() - began < 3000, "the time it may take counts once");
+	ok(is_exact(dst.committed), "it gets nothing twice");
+}
+
+static void test_sink_emptied(void)
+{
+	reset();
+	dst.at = 20;
+	dst.answer = VERDICT_REWIND;
+	dst.forgets = true;
+	is_int(run_pipeline(16 << 10), CODE_sink_behind,
+	       "a sink that comes back empty stops the pipeline");
+}
+
 int main(void)
 {
 	char cmd[64];
@@ -395,6 +433,8 @@ int main(void)
 	test_source_failure();
 	test_sink_went_back();
 	test_lost_state();
+	test_doubt_without_end();
+	test_sink_emptied();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	if (system(cmd) != 0)
 		printf("# could not remove %s\n", dir);
