@@ -17,7 +17,6 @@
 #include "agent/control.h"
 #include "agent/state.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/note.h"
 
 #define COMPONENT "agent"
@@ -192,7 +191,7 @@ static int serve(struct cli *cli, struct agent *ag, const sigset_t *signals,
 	int status;
 
 	if (make_pipelines(ag, conf, e) != 0 ||
-	    file_mkdirs(conf->state_dir, e) != 0)
+	    state_make_dir(conf->state_dir, e) != 0)
 		return -1;
 	ag->control = control_open(conf->control_socket, &ag->status, e);
 	if (ag->control == NULL)

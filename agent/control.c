@@ -61,49 +61,78 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *c,
 	return rc;
 }
 
-static bool is_alive(const struct sockaddr_un *a)
+/* Takes away the socket of an agent that is gone; nothing else. */
+static int remove_dead(const struct sockaddr_un *a, struct err *e)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool alive = fd >= 0 &&
-		     connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0;
+	struct stat st;
+	int fd, rc, why;
 
-	if (fd >= 0)
-		close(fd);
-	return alive;
+	if (lstat(a->sun_path, &st) != 0)
+		return 0; /* bind() says what is wrong, if anything */
+	if (!S_ISSOCK(st.st_mode)) {
+		err_set(e, CODE_conf_value,
+			"control_socket \"%s\" exists and is no socket",
+			a->sun_path);
+		err_hint(e, "Give control_socket another path.");
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_sys(e, CODE_system, errno, "could not make a socket");
+	rc = connect(fd, (const struct sockaddr *)a, sizeof(*a));
+	if (rc != 0 && errno == ECONNREFUSED)
+		rc = unlink(a->sun_path);
+	else if (rc == 0)
+		rc = err_set(e, CODE_state_held,
+			     "another agent answers at control_socket \"%s\"",
+			     a->sun_path);
+	why = errno;
+	close(fd);
+	if (rc == 0)
+		return 0;
+	err_sys(e, CODE_system, why, "could not replace control_socket \"%s\"",
+		a->sun_path);
+	err_hint(e, "Stop the other agent, or give each a control_socket and a "
+		    "state_dir of its own.");
+	return -1;
+}
+
+static int bind_at(const struct sockaddr_un *a, struct err *e)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t mask;
+	int rc;
+
+	if (fd < 0)
+		return err_sys(e, CODE_system, errno, "could not make a socket");
+	mask = umask(0117);
+	rc = bind(fd, (const struct sockaddr *)a, sizeof(*a));
+	umask(mask);
+	if (rc == 0 && listen(fd, 16) == 0)
+		return fd;
+	err_sys(e, CODE_system, errno, "could not bind control_socket \"%s\"",
+		a->sun_path);
+	close(fd);
+	return -1;
 }
 
 static int listen_at(struct control *ctl, const char *path, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	mode_t mask;
-	int fd, rc;
+	int fd;
 
-	if (strlen(path) >= sizeof(a.sun_path))
-		return err_set(e, CODE_conf_value,
-			       "control_socket \"%s\" is longer than the %zu bytes "
-			       "that a unix socket allows", path,
-			       sizeof(a.sun_path) - 1);
-	memcpy(a.sun_path, path, strlen(path) + 1);
-	memcpy(ctl->path, path, strlen(path) + 1);
-	if (is_alive(&a)) {
-		ctl->path[0] = '\0';
-		return err_set(e, CODE_state_held,
-			       "another agent answers at control_socket \"%s\"",
-			       path);
-	}
-	unlink(path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_sys(e, CODE_system, errno, "could not make a socket");
-	mask = umask(0117);
-	rc = bind(fd, (struct sockaddr *)&a, sizeof(a));
-	umask(mask);
-	if (rc != 0 || listen(fd, 16) != 0) {
-		err_sys(e, CODE_system, errno, "could not bind control_socket \"%s\"",
-			path);
-		close(fd);
+	if (strlen(path) >= sizeof(a.sun_path)) {
+		err_set(e, CODE_conf_value,
+			"control_socket \"%s\" is longer than the %zu bytes "
+			"that a unix socket allows", path,
+			sizeof(a.sun_path) - 1);
+		err_hint(e, "Set control_socket to a shorter path.");
 		return -1;
 	}
+	memcpy(a.sun_path, path, strlen(path) + 1);
+	fd = remove_dead(&a, e) == 0 ? bind_at(&a, e) : -1;
+	if (fd >= 0)
+		memcpy(ctl->path, path, strlen(path) + 1);
 	return fd;
 }
 

@@ -31,6 +31,21 @@ static const char create_sql[] =
 	" PRIMARY KEY (name, version)) WITHOUT ROWID;"
 	"PRAGMA user_version = 1;";
 
+/* What base/file.h says of the log is here said of the state. */
+static int not_ours(const char *dir, struct err *e)
+{
+	if (e->code == CODE_log_io)
+		e->code = CODE_state_failed;
+	err_hint(e, "The user that leat runs as must be able to write to \"%s\".",
+		 dir);
+	return -1;
+}
+
+int state_make_dir(const char *dir, struct err *e)
+{
+	return file_mkdirs(dir, e) == 0 ? 0 : not_ours(dir, e);
+}
+
 /* What SQLite says about the file itself is a verdict on the state; the rest is
  * the disk's. */
 static int fail(struct state *st, int rc, const char *what, struct err *e)
@@ -43,6 +58,8 @@ static int fail(struct state *st, int rc, const char *what, struct err *e)
 		code = CODE_state_corrupt;
 	err_set(e, code, "could not %s \"%s/state.db\": %s", what, st->dir,
 		st->db ? sqlite3_errmsg(st->db) : sqlite3_errstr(rc));
+	if (rc == SQLITE_READONLY || rc == SQLITE_CANTOPEN || rc == SQLITE_PERM)
+		not_ours(st->dir, e);
 	if (code == CODE_state_corrupt)
 		err_hint(e, "If the sink keeps the cursor (a log does), remove "
 			    "the directory \"%s\": it is made again.", st->dir);
@@ -100,7 +117,7 @@ static int open_files(struct state *st, const char *pipeline,
 	int flags = SQLITE_OPEN_READWRITE, rc;
 
 	if (mode == STATE_CREATE) {
-		if (file_mkdirs(st->dir, e) != 0)
+		if (state_make_dir(st->dir, e) != 0)
 			return -1;
 		flags |= SQLITE_OPEN_CREATE;
 	}
@@ -116,11 +133,11 @@ static int open_files(struct state *st, const char *pipeline,
 		snprintf(path, sizeof(path), "%s/lock", st->dir);
 		st->lock = file_lock(path, e);
 		if (st->lock < 0) {
-			if (e->code == CODE_log_io)
-				e->code = CODE_state_failed;
-			err_hint(e, "Another leat runs this pipeline with the "
-				    "same state_dir; stop it first.");
-			return -1;
+			if (e->code == CODE_state_held)
+				err_hint(e, "Another leat runs this pipeline "
+					    "with the same state_dir; stop it "
+					    "first.");
+			return not_ours(st->dir, e);
 		}
 	}
 	snprintf(path, sizeof(path), "%s/state.db", st->dir);

@@ -27,6 +27,8 @@ enum state_mode {
 struct state *state_open(const char *state_dir, const char *pipeline,
 			 enum state_mode mode, bool is_durable, struct err *e);
 void state_close(struct state *st);
+/* Makes a directory for states; CODE_state_failed. */
+int state_make_dir(const char *dir, struct err *e) MUST_CHECK;
 
 /* Text form; empty when none was stored. */
 int state_cursor(struct state *st, struct buf *out, struct err *e) MUST_CHECK;
