@@ -11,10 +11,11 @@ my %sees = (
 	sinks => [qw(base schema log sinks)],
 	agent => [qw(base schema log transforms sources sinks agent)],
 	t => [qw(base schema log transforms sources sinks agent t)],
+	bench => [],
 );
 # header => files that may include it
 my %fenced = (
-	'libpq-fe.h' => qr{^sources/pg_\w+\.[ch]$},
+	'libpq-fe.h' => qr{^sources/pg_\w+\.[ch]$|^bench/pgrecv\.c$},
 	'mysql.h' => qr{^sources/my_conn\.c$},
 	'librdkafka/rdkafka.h' => qr{^sinks/kafka\w*\.[ch]$},
 	'sqlite3.h' => qr{^agent/state\.c$},
