@@ -27,6 +27,7 @@
 /* How long a stop waits for a sick sink. */
 #define STOP_MS 8000
 #define BATCH_BYTES (256u << 10)
+#define THREAD_NAME_SIZE 16 /* the kernel's; longer ones are cut */
 
 const char *const pipeline_phase_names[] = {
 	[PIPELINE_STARTING] = "starting", [PIPELINE_STANDBY] = "standby",
@@ -464,7 +465,10 @@ static void *supervise(void *arg)
 	struct pipeline *p = arg;
 	struct retry retry = {0};
 	struct err e = ERR_INIT;
+	char name[THREAD_NAME_SIZE];
 
+	snprintf(name, sizeof(name), "read:%s", p->pc->name);
+	pthread_setname_np(pthread_self(), name);
 	for (;;) {
 		uint64_t commits = p->commits;
 

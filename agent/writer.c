@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 /* How often the state file follows a sink that keeps the cursor itself. */
 #define LAZY_MS 1000
+#define THREAD_NAME_SIZE 16 /* the kernel's; longer ones are cut */
 
 /* What to do after a verdict. */
 enum step { STEP_DONE, STEP_AGAIN, STEP_REWIND, STEP_FAIL };
@@ -374,7 +376,10 @@ static void *run(void *arg)
 {
 	struct writer *w = arg;
 	bool is_over = false;
+	char name[THREAD_NAME_SIZE];
 
+	snprintf(name, sizeof(name), "write:%s", w->conf->name);
+	pthread_setname_np(pthread_self(), name);
 	while (!is_over) {
 		enum step step = turn(w, &is_over, &w->err);
 
