@@ -5,7 +5,11 @@
  * block (anything but a file) poll() comes first and a write is no longer than
  * what a writable pipe takes, so that a reader that does not read never holds
  * up a stop.  A write that fails says nothing about how much a reader has seen:
- * hence at least once. */
+ * hence at least once.
+ *
+ * There is one standard output, so there is one sink of it at a time; what is
+ * left of a line that a sink had begun when it was closed is the first that the
+ * next one writes. */
 #include "config.h"
 #include "sinks/stdout.h"
 
@@ -13,10 +17,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "schema/encode.h"
 
 #define FLUSH_BYTES (64u << 10)
@@ -40,8 +46,14 @@ struct stdout_sink {
 	struct buf out;
 	size_t written; /* of out */
 	size_t at_once;	/* the longest write */
+	bool has_it;	/* standard output is this sink's */
+	bool is_file;
+	bool is_in_line; /* the last byte that was written ends no line */
 	struct encoded enc;
 };
+
+static atomic_flag is_taken = ATOMIC_FLAG_INIT;
+static struct buf rest_of_line; /* of whoever has it */
 
 static int stdout_check(struct sink *snk, struct report *r, struct err *e)
 {
@@ -54,6 +66,24 @@ static int stdout_check(struct sink *snk, struct report *r, struct err *e)
 	return 0;
 }
 
+static int take(struct stdout_sink *so, struct err *e)
+{
+	if (atomic_flag_test_and_set(&is_taken)) {
+		err_set(e, CODE_sink_config,
+			"another pipeline writes to standard output");
+		err_hint(e, "Let this one write to a log, and print that with "
+			    "`leat log tail`.");
+		return -1;
+	}
+	so->has_it = true;
+	buf_slice(&so->out, buf_get(&rest_of_line));
+	if (so->out.failed)
+		return err_no_memory(e);
+	so->is_in_line = so->out.n > 0;
+	buf_fini(&rest_of_line);
+	return 0;
+}
+
 static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
 {
 	struct stdout_sink *so = (struct stdout_sink *)snk;
@@ -63,11 +93,16 @@ static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
 	if (flags < 0 || fstat(STDOUT_FILENO, &st) != 0)
 		return err_sys(e, CODE_sink_config, errno,
 			       "standard output cannot be written to");
-	so->at_once = S_ISREG(st.st_mode) || (flags & O_NONBLOCK)
-			      ? SSIZE_MAX
-			      : PIPE_BUF;
+	if ((flags & O_ACCMODE) == O_RDONLY) {
+		err_set(e, CODE_sink_config, "standard output is closed");
+		err_hint(e, "Redirect it to a pipe or a file.");
+		return -1;
+	}
+	so->is_file = S_ISREG(st.st_mode);
+	so->at_once = so->is_file || (flags & O_NONBLOCK) ? SSIZE_MAX
+							  : PIPE_BUF;
 	held->is_known = held->has_cursor = false;
-	return 0;
+	return take(so, e);
 }
 
 /* A reader that is gone does not come back; a full disk may pass, and what is
@@ -102,8 +137,10 @@ static enum verdict drain(struct stdout_sink *so, int wait_ms, struct err *e)
 			     n < so->at_once ? n : so->at_once);
 		if (done < 0 && errno != EINTR && errno != EAGAIN)
 			return broken(e, errno);
-		if (done > 0)
-			so->written += (size_t)done;
+		if (done <= 0)
+			continue;
+		so->written += (size_t)done;
+		so->is_in_line = so->out.p[so->written - 1] != '\n';
 	}
 	buf_reset(&so->out, KEEP_BYTES);
 	so->written = 0;
@@ -162,8 +199,15 @@ static enum verdict stdout_write(struct sink *snk, const struct batch *b,
 static enum verdict stdout_commit(struct sink *snk, const struct cursor *c,
 				  struct err *e)
 {
+	struct stdout_sink *so = (struct stdout_sink *)snk;
+	enum verdict v = drain(so, WAIT_MS, e);
+
 	(void)c;
-	return drain((struct stdout_sink *)snk, WAIT_MS, e);
+	if (v != VERDICT_OK || !so->is_file || file_sync(STDOUT_FILENO, e) == 0)
+		return v;
+	/* what the file has got is not known: all since the last commit again */
+	e->code = CODE_sink_unreachable;
+	return VERDICT_REWIND;
 }
 
 static enum verdict stdout_apply_schema(struct sink *snk,
@@ -184,10 +228,24 @@ static int stdout_drop(struct sink *snk, struct err *e)
 	return 0;
 }
 
+static void give_back(struct stdout_sink *so)
+{
+	const char *p = so->out.p + so->written, *end;
+
+	if (so->is_in_line) {
+		end = memchr(p, '\n', so->out.n - so->written);
+		buf_put(&rest_of_line, p, (size_t)(end + 1 - p));
+	}
+	so->has_it = so->is_in_line = false;
+	atomic_flag_clear(&is_taken);
+}
+
 static void stdout_close(struct sink *snk)
 {
 	struct stdout_sink *so = (struct stdout_sink *)snk;
 
+	if (so->has_it)
+		give_back(so);
 	buf_fini(&so->out);
 	so->written = 0;
 	encoded_fini(&so->enc);

@@ -81,4 +81,14 @@ $agent->stop;
 $agent->wait;
 ok(!-e $socket, 'an agent that stops takes its socket away');
 
+# --- standard streams that are closed
+
+$conf = conf('');
+$agent = start_command({ name => 'leat' }, 'sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh', $LEAT, 'run', '-c', $conf);
+poll_until { eval { pipeline($conf)->{state} eq 'retrying' } } 'the pipeline to say something';
+$agent->stop;
+$agent->wait;
+is(join('', map { slurp($_) } glob("$state/p/lock " . tmpdir() . '/l/readers/*')), '',
+	'without standard streams no file gets the log lines');
+
 done_testing();

@@ -172,6 +172,81 @@ static void full_pipe(void)
 	close(fds[1]);
 }
 
+/* A sink is closed while its reader has half a line, and opened again. */
+static void torn_line(void)
+{
+	struct batch *b = make_batch(200, 1000);
+	struct err e = ERR_INIT;
+	enum verdict v = VERDICT_AGAIN;
+	struct sink *snk;
+	char got[65536], all[400000];
+	size_t n = 0, lines = 0, torn = 0;
+	ssize_t some;
+	bool is_torn;
+
+	format = 1;
+	if (pipe(fds) != 0)
+		abort();
+	swap_to(fds[1]);
+	snk = opened("stdout");
+	snk->ops->write(snk, b, 0, b->n, &e);
+	snk->ops->commit(snk, &cursor, &e);
+	snk->ops->close(snk);
+	sink_free(snk);
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	while ((some = read(fds[0], got, sizeof(got))) > 0) {
+		memcpy(all + n, got, (size_t)some);
+		n += (size_t)some;
+	}
+	is_torn = n > 0 && all[n - 1] != '\n';
+	snk = opened("stdout");
+	snk->ops->write(snk, b, 0, b->n, &e);
+	for (int i = 0; i < 100 && v == VERDICT_AGAIN; i++) {
+		v = snk->ops->commit(snk, &cursor, &e);
+		while ((some = read(fds[0], got, sizeof(got))) > 0) {
+			memcpy(all + n, got, (size_t)some);
+			n += (size_t)some;
+		}
+	}
+	swap_to(real_stdout);
+	for (size_t from = 0, i = 0; i < n; i++) {
+		if (all[i] != '\n')
+			continue;
+		lines++;
+		torn += strncmp(all + from, "{\"v\":\"", 6) != 0 ||
+			all[i - 1] != '}' || i - from > 1200;
+		from = i + 1;
+	}
+	ok(is_torn, "a reader is left in the middle of a line");
+	ok(v == VERDICT_OK && lines > 200, "what was not committed comes again");
+	is_int((long long)torn, 0, "and the line that was begun is finished first");
+	sink_free(snk);
+	batch_free(b);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void one_at_a_time(void)
+{
+	struct sink *first = opened("stdout"), *second;
+	struct sink_held held = {0};
+	struct err e = ERR_INIT;
+
+	second = sink_new(type("stdout"), "out", "q", &format);
+	ok(second->ops->open(second, &held, &e) == -1 &&
+	   e.code == CODE_sink_config && e.hint[0] != '\0',
+	   "a second pipeline cannot mix its lines in: %s", e.msg);
+	sink_free(second);
+	e = ERR_INIT;
+	second = sink_new(type("stdout"), "out", "q", &format);
+	ok(second->ops->open(second, &held, &e) == -1, "nor after it has tried");
+	sink_free(first);
+	e = ERR_INIT;
+	ok(second->ops->open(second, &held, &e) == 0,
+	   "until the first one is closed");
+	sink_free(second);
+}
+
 static void closed_pipe(void)
 {
 	struct batch *b = make_batch(1, 4);
@@ -318,6 +393,8 @@ int main(void)
 	tab = table_new(&proto);
 	writes_lines();
 	full_pipe();
+	torn_line();
+	one_at_a_time();
 	closed_pipe();
 	file();
 	full_disk();
