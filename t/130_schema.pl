@@ -156,7 +156,7 @@ subtest 'E94: names of all kinds' => sub {
 	is(ops(@ev), join(' ', ('d c') x @names), 'keys among them');
 	my ($rc, $out, $err) = run_leat('schema', 'list', '-c', $st->{conf}, $st->{name});
 	is($rc, 0, 'leat schema list shows them') or diag $err;
-	like($out, qr/quo"te/, 'as they are');
+	like($out, qr/ public\."quo""te" version/, 'quoted where a name has a quote in it');
 };
 
 subtest 'E81: what the catalog no longer has' => sub {
