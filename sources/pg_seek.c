@@ -28,12 +28,37 @@ static void put_cursor(struct seek *out, const struct pg_cursor *c)
 	buf_put(&out->source, text, pg_cursor_print(text, c));
 }
 
+/* What going to `to` leaves out or delivers again.  Places of another history
+ * cannot be compared with the server's: something is missing for certain, and
+ * whatever the server has behind `to` may have been delivered before. */
+static int compare(struct pg *pg, const struct pg_slot *slot,
+		   const struct cursor *current, const struct pg_cursor *to,
+		   struct seek *out, struct err *e)
+{
+	struct pg_cursor from;
+	struct err why = ERR_INIT;
+
+	if (!known(current, &from))
+		return 0;
+	if (pg_slot_same_server(pg, slot, &from, &why) == 0) {
+		pg_cursor_compare(&from, to, &out->skips, &out->repeats);
+		return 0;
+	}
+	if (why.code != CODE_wrong_server && why.code != CODE_diverged) {
+		*e = why;
+		return -1;
+	}
+	out->skips = true;
+	out->repeats = to->place.end < slot->server;
+	return 0;
+}
+
 static int seek_lsn(struct pg *pg, const struct pg_slot *slot, uint64_t lsn,
 		    const struct cursor *current, struct seek *out,
 		    struct err *e)
 {
-	struct pg_cursor from, to = {.sysid = pg->sysid, .tli = pg->tli,
-				     .place = {.end = lsn}, .opt = pg->opt};
+	struct pg_cursor to = {.sysid = pg->sysid, .tli = pg->tli,
+			       .place = {.end = lsn}, .opt = pg->opt};
 	char text[PG_LSN_SIZE];
 
 	if (pg_slot_refuse_lost(pg, slot, e) < 0)
@@ -49,8 +74,8 @@ static int seek_lsn(struct pg *pg, const struct pg_slot *slot, uint64_t lsn,
 		return err_set(e, CODE_failed, "the server's log ends at %s",
 			       text);
 	}
-	if (known(current, &from))
-		pg_cursor_compare(&from, &to, &out->skips, &out->repeats);
+	if (compare(pg, slot, current, &to, out, e) < 0)
+		return -1;
 	put_cursor(out, &to);
 	return 0;
 }
@@ -91,13 +116,10 @@ static int seek_cursor(struct pg *pg, const struct pg_slot *slot,
 		       const struct pg_cursor *to, const struct cursor *current,
 		       struct seek *out, struct err *e)
 {
-	struct pg_cursor from;
-
 	if (pg_slot_same_server(pg, slot, to, e) < 0 ||
-	    seek_lsn(pg, slot, to->place.end, &(struct cursor){0}, out, e) < 0)
+	    seek_lsn(pg, slot, to->place.end, &(struct cursor){0}, out, e) < 0 ||
+	    compare(pg, slot, current, to, out, e) < 0)
 		return -1;
-	if (known(current, &from))
-		pg_cursor_compare(&from, to, &out->skips, &out->repeats);
 	put_cursor(out, to);
 	return 0;
 }
