@@ -74,6 +74,23 @@ static int show(struct cli *cli, const char *only)
 	return rc;
 }
 
+/* What the sink holds up to: the new position is compared with that. */
+static const struct cursor *delivered(const struct session *s)
+{
+	return s->resume.is_behind ? &s->resume.held : &s->resume.cursor;
+}
+
+static int seek_to(struct session *s, const char *position, struct seek *seek,
+		   struct err *e)
+{
+	if (s->src->ops->seek(s->src, slice_of(position), delivered(s), seek,
+			      e) != 0)
+		return -1;
+	/* a sink that lost all it had cannot be compared with anything */
+	seek->skips |= s->resume.is_behind && s->resume.held.incarnation == 0;
+	return 0;
+}
+
 /* A batch with the gap event, or with nothing when nothing is skipped. */
 static int fill(struct batch *b, const struct session *s,
 		const struct seek *seek, struct cursor *to,
@@ -97,7 +114,7 @@ static int fill(struct batch *b, const struct session *s,
 		ev->gap = arena_new(&b->arena, struct gap);
 		if (ev->gap == NULL)
 			return err_no_memory(e);
-		ev->gap->from = slice_dup(&b->arena, s->resume.cursor.source);
+		ev->gap->from = slice_dup(&b->arena, delivered(s)->source);
 		ev->gap->to = slice_dup(&b->arena, to->source);
 		ev->gap->reason = SLICE("leat offsets set");
 	}
@@ -176,8 +193,7 @@ static int set(struct cli *cli, const struct conf_pipeline *pc,
 	if (rc == 0)
 		rc = session_resume(&s, &e);
 	if (rc == 0)
-		rc = s.src->ops->seek(s.src, slice_of(position),
-				      &s.resume.cursor, &seek, &e);
+		rc = seek_to(&s, position, &seek, &e);
 	if (rc == 0)
 		rc = is_allowed(cli, &seek, &e);
 	if (rc == 0)

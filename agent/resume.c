@@ -4,7 +4,7 @@
 
 void resume_init(struct resume *r)
 {
-	*r = (struct resume){.text = BUF_INIT};
+	*r = (struct resume){.text = BUF_INIT, .held_text = BUF_INIT};
 	registry_init(&r->tables);
 }
 
@@ -12,6 +12,7 @@ void resume_fini(struct resume *r)
 {
 	registry_fini(&r->tables);
 	buf_fini(&r->text);
+	buf_fini(&r->held_text);
 }
 
 struct load {
@@ -32,16 +33,16 @@ static int load_table(void *arg, struct table *tab, struct err *e)
 static int load_tables(struct resume *r, struct registry *held,
 		       struct state *st, struct err *e)
 {
-	struct load l = {&r->tables, r->cursor.seq};
+	struct load l = {&r->tables, r->tables_seq};
 	struct map_entry *ent;
 
-	if (state_forget_tables(st, r->cursor.seq, e) != 0 ||
+	if (state_forget_tables(st, r->tables_seq, e) != 0 ||
 	    state_each_table(st, load_table, &l, e) != 0)
 		return -1;
 	for (size_t i = 0; (ent = map_next(&held->by_name, &i)) != NULL;) {
 		struct table *tab = ent->value;
 		struct table *known = registry_get(&r->tables, tab->full_name);
-		bool is_news = tab->from_seq <= r->cursor.seq &&
+		bool is_news = tab->from_seq <= r->tables_seq &&
 			       (known == NULL || known->version < tab->version);
 
 		if (load_table(&l, tab, e) != 0)
@@ -68,9 +69,8 @@ static int compare(struct resume *r, const struct sink *snk,
 		return 0;
 	}
 	if (r->is_forced) {
-		r->cursor = held->seq >= stored->seq && held->incarnation != 0
-				    ? *held
-				    : *stored;
+		r->is_behind = held->incarnation == 0 || held->seq < stored->seq;
+		r->cursor = r->is_behind ? *stored : *held;
 		if (r->cursor.incarnation < stored->incarnation)
 			r->cursor.incarnation = stored->incarnation;
 		return 0;
@@ -101,6 +101,25 @@ static int compare(struct resume *r, const struct sink *snk,
 	return 0;
 }
 
+/* The cursors move out of the buffers that they were read into. */
+static void move(struct cursor *c, struct buf *to)
+{
+	struct slice source = c->source;
+
+	buf_reset(to, SIZE_MAX);
+	buf_slice(to, source);
+	c->source = buf_get(to);
+}
+
+static int keep(struct resume *r, const struct cursor *held, struct err *e)
+{
+	r->held = *held;
+	r->tables_seq = r->is_behind ? held->seq : r->cursor.seq;
+	move(&r->cursor, &r->text);
+	move(&r->held, &r->held_text);
+	return r->text.failed || r->held_text.failed ? err_no_memory(e) : 0;
+}
+
 /* The buffers of both cursors outlive the comparison; the chosen one moves. */
 static int choose(struct resume *r, const struct sink *snk,
 		  struct sink_held *held, struct state *st, struct err *e)
@@ -124,15 +143,8 @@ static int choose(struct resume *r, const struct sink *snk,
 		r->cursor = in_state;
 		rc = 0;
 	}
-	if (rc == 0) {
-		struct slice source = r->cursor.source;
-
-		buf_reset(&r->text, SIZE_MAX);
-		buf_slice(&r->text, source);
-		r->cursor.source = buf_get(&r->text);
-		if (r->text.failed)
-			rc = err_no_memory(e);
-	}
+	if (rc == 0)
+		rc = keep(r, &in_sink, e);
 out:
 	buf_fini(&stored);
 	return rc;

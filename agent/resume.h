@@ -10,8 +10,12 @@
 struct resume {
 	bool is_forced;		/* by order: contradictions are not errors, the
 				   higher seq wins */
+	bool is_behind;		/* only by order: the sink lacks what it had
+				   acknowledged, and ends at `held` */
+	struct cursor held;	/* incarnation 0: it is empty */
 	struct registry tables; /* versions in force at the cursor */
-	struct buf text;	/* what cursor points into */
+	uint64_t tables_seq;	/* later ones are not in the sink */
+	struct buf text, held_text; /* what the cursors point into */
 	struct cursor cursor;	/* incarnation 0: nothing was ever begun */
 };
 
