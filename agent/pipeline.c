@@ -257,7 +257,8 @@ static int stream(struct pipeline *p, struct attempt *a, struct err *e)
 
 		if (b == NULL && queue_is_abandoned(a->queue))
 			return 0; /* the writer says why */
-		if (b == NULL && clock_mono_ms() < duty)
+		if (b == NULL && clock_mono_ms() < duty &&
+		    !atomic_load(&p->stop))
 			return err_no_memory(e);
 		if (b != NULL && read_batch(p, a, b, e) != 0)
 			return -1;
@@ -537,6 +538,10 @@ bool pipeline_is_stopped(struct pipeline *p, enum code *code)
 void pipeline_stop(struct pipeline *p)
 {
 	atomic_store(&p->stop, true);
+	pthread_mutex_lock(&p->mutex);
+	if (p->queue != NULL)
+		queue_refuse(p->queue);
+	pthread_mutex_unlock(&p->mutex);
 	if (p->wake_fd >= 0)
 		wake(p);
 }

@@ -18,7 +18,7 @@ struct queue {
 	struct batch **next;	     /* the link to the first not presented */
 	struct batch *unused;
 	size_t nunused, bytes, presented, limit;
-	bool is_closed, is_abandoned;
+	bool is_closed, is_abandoned, is_refusing;
 };
 
 struct queue *queue_new(size_t byte_limit)
@@ -79,15 +79,16 @@ static bool is_full(const struct queue *q)
 struct batch *queue_room(struct queue *q, int64_t deadline_ms)
 {
 	struct batch *b = NULL;
-	bool in_time = true;
+	bool in_time = true, is_over;
 
 	pthread_mutex_lock(&q->mutex);
-	while (is_full(q) && !q->is_abandoned && in_time)
+	while (is_full(q) && !q->is_abandoned && !q->is_refusing && in_time)
 		in_time = wait_until(q, deadline_ms);
-	if (!is_full(q) && !q->is_abandoned && (b = q->unused) != NULL) {
+	is_over = is_full(q) || q->is_abandoned || q->is_refusing;
+	if (!is_over && (b = q->unused) != NULL) {
 		q->unused = b->next;
 		q->nunused--;
-	} else if (!is_full(q) && !q->is_abandoned)
+	} else if (!is_over)
 		b = batch_new();
 	pthread_mutex_unlock(&q->mutex);
 	if (b != NULL)
@@ -139,6 +140,14 @@ void queue_abandon(struct queue *q)
 {
 	pthread_mutex_lock(&q->mutex);
 	q->is_abandoned = true;
+	pthread_cond_broadcast(&q->changed);
+	pthread_mutex_unlock(&q->mutex);
+}
+
+void queue_refuse(struct queue *q)
+{
+	pthread_mutex_lock(&q->mutex);
+	q->is_refusing = true;
 	pthread_cond_broadcast(&q->changed);
 	pthread_mutex_unlock(&q->mutex);
 }

@@ -42,6 +42,8 @@ void queue_rewind(struct queue *q, const struct cursor *held);
 void queue_abandon(struct queue *q);
 
 /* --- anybody --- */
+/* A stop was asked for: queue_room() waits no more and fails. */
+void queue_refuse(struct queue *q);
 bool queue_is_abandoned(struct queue *q);
 size_t queue_bytes(struct queue *q);
 size_t queue_limit(const struct queue *q);
