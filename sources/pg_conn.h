@@ -34,6 +34,7 @@ struct pg_session {
 	int wake_fd;	/* heeded while waiting, -1: none.  A wake-up leaves one
 			   more second: only a stop can mean us there */
 	bool is_woken;
+	int64_t answer_ms; /* a server that takes longer is dead; 0: the usual */
 	bool is_walsender;
 	/* set by the server's notices */
 	bool publication_skipped;

@@ -19,6 +19,7 @@
 #include "sources/pg_state.h"
 
 #define MONITOR_MS 10000
+#define ANSWER_MS 2000
 #define CONNECT_MS 3000
 #define LOOK_MS 1000
 #define RECONNECT_MS 5000
@@ -59,15 +60,29 @@ static int try_side(struct pg *pg, int64_t now, struct err *e)
 	return pg_conn_open(&pg->side, &pg->walsender, CONNECT_MS, e);
 }
 
-int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
+/* The stream stands still meanwhile: not for longer than the server would put
+ * up with. */
+static int ask(struct pg *pg, int64_t now, struct pg_slot *slot)
 {
 	struct err why = ERR_INIT;
+	int rc;
+
+	if (try_side(pg, now, &why) != 0)
+		return -1;
+	pg->side.answer_ms = ANSWER_MS;
+	rc = pg_slot_read(pg, slot, &why);
+	pg->side.answer_ms = 0;
+	return rc;
+}
+
+int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
+{
 	struct pg_slot slot;
 
 	if (now < pg_watch_due(pg))
 		return 0;
 	pg->watch.asked_ms = now;
-	if (try_side(pg, now, &why) != 0 || pg_slot_read(pg, &slot, &why) < 0) {
+	if (ask(pg, now, &slot) < 0) {
 		atomic_store(&pg->base.behind_bytes, UINT64_MAX);
 		return 0;
 	}
