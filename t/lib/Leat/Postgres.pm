@@ -88,6 +88,12 @@ sub shell {
 
 # --- the data directory
 
+sub initdb {
+	my ($dir) = @_;
+	shell('initdb', as_user(), bindir() . '/initdb', '-D', $dir, '-U', 'postgres',
+		'-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+}
+
 # initdb into the build tree once; whoever comes first does it.
 sub template {
 	my ($version) = shell('postgres', bindir() . '/postgres', '--version') =~ /([\d.]+)/;
@@ -100,15 +106,15 @@ sub template {
 	my $tmp = Leat::Test::tmpdir() . "/initdb.$count";
 	mkdir $tmp;
 	chown split(/:/, $as_user), $tmp if $as_user;
-	shell('initdb', as_user(), bindir() . '/initdb', '-D', "$tmp/data", '-U', 'postgres',
-		'-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+	initdb("$tmp/data");
 	shell('cp', 'cp', '-a', "$tmp/data", "$template.tmp");
 	rename "$template.tmp", $template or croak "rename: $!";
 	remove_tree($tmp);
 	return $template;
 }
 
-# new(conf => { name => value }, hba => text, fsync => 1, name => 'pg', start => 0)
+# new(conf => { name => value }, hba => text, fsync => 1, name => 'pg', start => 0,
+#	fresh => 1)  fresh: a cluster of its own, with another system identifier
 sub new {
 	my ($class, %opt) = @_;
 	need();
@@ -118,7 +124,9 @@ sub new {
 	mkdir $dir or croak "mkdir $dir: $!";
 	my $self = bless { name => $name, dir => $dir, data => "$dir/data",
 		logfile => "$dir/log", port => Leat::Test::free_port(), sessions => {} }, $class;
-	shell('cp', 'cp', '-a', template(), $self->{data});
+	chown split(/:/, $as_user), $dir if $as_user;
+	if ($opt{fresh}) { initdb($self->{data}) }
+	else { shell('cp', 'cp', '-a', template(), $self->{data}) }
 	my %conf = (
 		listen_addresses => '127.0.0.1', unix_socket_directories => $dir,
 		wal_level => 'logical', max_replication_slots => 20, max_wal_senders => 20,
@@ -128,7 +136,6 @@ sub new {
 	Leat::Test::append("$self->{data}/postgresql.conf",
 		map { conf_line($_, $conf{$_}) } sort keys %conf);
 	Leat::Test::spew("$self->{data}/pg_hba.conf", $opt{hba}) if defined $opt{hba};
-	chown split(/:/, $as_user), $dir if $as_user;
 	$self->start unless exists $opt{start} && !$opt{start};
 	return $self;
 }

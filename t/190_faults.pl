@@ -1,0 +1,153 @@
+# A network and a disk that fail: E186 and E187 of the list of acceptance tests,
+# and a log on a full disk.
+use Leat::Test;
+use Leat::Postgres;
+use Leat::Proxy;
+use Leat::Rig;
+use Time::HiRes qw(time);
+
+Leat::Postgres->need;
+my $pg = Leat::Postgres->new(conf => { wal_sender_timeout => '4s' });
+my $proxy = Leat::Proxy->new($pg->port);
+
+sub through_proxy {
+	my ($name, %opt) = @_;
+	return Leat::Rig->new($pg, $name, conninfo => { port => $proxy->port }, %opt);
+}
+
+for my $how (qw(cut reset)) {
+	scenario "E186: a connection that ends by $how" => sub {
+		my $rig = through_proxy($how);
+		$rig->start->await_running;
+		my $n = 0;
+		for my $round (1 .. 4) {
+			my $s = $rig->session;
+			$s->send(join '', map { 'INSERT INTO t VALUES (' . ++$n . ", repeat('x', 200));" } 1 .. 200);
+			$rig->await(sub { ($rig->status->{seq} || 0) > $n - 190 || $s->is_done }, 'a part of it');
+			$proxy->$how;
+			$s->finish;
+			$rig->insert(++$n);
+			$rig->await_count($n);
+		}
+		is_deeply([$rig->ids], [1 .. $n], 'costs nothing and repeats nothing');
+		like($rig->said, qr/ code=source_unreachable\b/, 'and is said');
+		$rig->is_sound;
+		$rig->stop;
+	};
+}
+
+scenario 'E186: a connection cut at many places of a transaction' => sub {
+	my $rig = through_proxy('places');
+	$rig->start->await_running;
+	my $n = 0;
+	for my $bytes (10, 700, 5_000, 40_000, 150_000) {
+		$proxy->cut_after($bytes);
+		my $to = $n + 2000;
+		$rig->query("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series($n + 1, $to) i");
+		$n = $to;
+		$rig->await_count($n);
+	}
+	is_deeply([$rig->ids], [1 .. $n], 'every row once');
+	$rig->is_sound;
+	$rig->stop;
+};
+
+scenario 'E186: a network that swallows everything' => sub {
+	my $rig = through_proxy('swallow');
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1);
+	$proxy->swallow;
+	my $start = time;
+	$rig->insert(2);
+	$rig->await_said(qr/ code=source_unreachable\b/, 60);
+	cmp_ok(time - $start, '<', 20, 'is noticed');
+	$proxy->pass;
+	$proxy->cut;
+	$rig->await_ids(1, 2);
+	$rig->is_sound;
+	$rig->stop;
+};
+
+scenario 'E186: a server that cannot be reached for a while' => sub {
+	my $rig = through_proxy('refuse');
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1);
+	$proxy->refuse;
+	$rig->await_status('retrying', 'source_unreachable');
+	$rig->insert(2);
+	my $before = $proxy->count->{accepted};
+	my $end = time + 3;
+	poll_until { time > $end } 'some attempts';
+	cmp_ok($proxy->count->{accepted} - $before, '<', 12, 'is not stormed');
+	$proxy->pass;
+	$rig->await_ids(1, 2);
+	$rig->stop;
+};
+
+scenario 'E187: the walsender is ended in the middle of a transaction' => sub {
+	my $rig = Leat::Rig->new($pg, 'killed');
+	$rig->start->await_running;
+	my $n = 0;
+	for my $round (1 .. 3) {
+		my $to = $n + 60_000;
+		$rig->query("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series($n + 1, $to) i");
+		$rig->await(sub { ($rig->status->{seq} || 0) > $n }, 'a part of it');
+		$pg->query("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE application_name = 'leat/killed'");
+		$n = $to;
+		$rig->await_count($n);
+	}
+	is_deeply([$rig->ids], [1 .. $n], 'every row once');
+	$rig->is_sound;
+	$rig->stop;
+};
+
+scenario 'the side connection is ended' => sub {
+	my $rig = Leat::Rig->new($pg, 'side');
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1);
+	$pg->query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leat/side'
+		AND backend_type = 'client backend'");
+	$rig->query('ALTER TABLE t ADD COLUMN n int');
+	$rig->insert_n(2)->await_ids(1, 2);
+	$rig->stop;
+};
+
+sub Leat::Rig::insert_n {
+	my ($self, $id) = @_;
+	$self->query("INSERT INTO t VALUES ($id, 'x', 1)");
+	return $self;
+}
+
+scenario 'a log on a full disk' => sub {
+	plan skip_all => 'needs root' if $> != 0;
+	my $rig = Leat::Rig->new($pg, 'disk', pipeline => 'queue_size = 2MiB');
+	mkdir $rig->log_dir;
+	my ($rc) = run_command('mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', $rig->log_dir);
+	plan skip_all => 'cannot mount a tmpfs here' if $rc != 0;
+	my $good = eval {
+		$rig->start->await_running;
+		$rig->insert(1)->await_ids(1);
+		my $ballast = $rig->log_dir . '/ballast';
+		run_command('dd', 'if=/dev/zero', "of=$ballast", 'bs=1M');
+		$rig->query("INSERT INTO t SELECT i, (SELECT string_agg(md5((i * 1000 + j)::text), '')
+			FROM generate_series(1, 100) j) FROM generate_series(2, 12000) i");
+		$rig->await_said(qr/ code=disk_full\b/, 60);
+		my $st = $rig->await_status('retrying', 'disk_full');
+		ok($rig->agent->is_running, 'the agent waits');
+		my ($vrc, $out, $err) = $rig->leat('log', 'verify', $rig->log_name);
+		is($vrc, 0, 'the log is sound meanwhile') or diag $out . $err;
+		unlink $ballast;
+		run_command('mount', '-o', 'remount,size=200m', $rig->log_dir);
+		my @ids = $rig->await_count(12000, 90);
+		is_deeply(\@ids, [1 .. 12000], 'and goes on by itself, with every row once');
+		$rig->is_sound;
+		is($rig->stop, 0, 'it stops cleanly');
+		1;
+	};
+	diag $@ unless $good;
+	ok($good, 'the test went through');
+	$rig->agent->kill9 if $rig->agent && $rig->agent->is_running;
+	run_command('umount', '-l', $rig->log_dir);
+};
+
+done_testing;
