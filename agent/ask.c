@@ -2,6 +2,7 @@
 #include "agent/ask.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 
 static size_t take(char *p, size_t size, size_t n, void *out)
 {
@@ -14,7 +15,7 @@ enum asked ask(const char *socket_path, const char *path, struct buf *out,
 {
 	CURL *curl = curl_easy_init();
 	struct buf url = BUF_INIT;
-	long status = 0;
+	long status = 0, why = 0;
 	CURLcode rc = CURLE_OUT_OF_MEMORY;
 
 	buf_printf(&url, "http://leat%s", path);
@@ -30,9 +31,16 @@ enum asked ask(const char *socket_path, const char *path, struct buf *out,
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
 		rc = curl_easy_perform(curl);
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+		curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &why);
 	}
 	curl_easy_cleanup(curl);
 	buf_fini(&url);
+	if (rc == CURLE_COULDNT_CONNECT && why == EACCES) {
+		err_sys(e, CODE_failed, EACCES, "could not ask the agent at \"%s\"",
+			socket_path);
+		err_hint(e, "Be root, or a member of the group that owns the socket.");
+		return ASK_FAILED;
+	}
 	if (rc == CURLE_COULDNT_CONNECT)
 		return ASK_NOT_RUNNING;
 	if (rc == CURLE_OK && status == 200)

@@ -53,33 +53,51 @@ static int print_json(const struct report *r)
 	return rc;
 }
 
-/* The exit status of the first thing that could not be asked, else 0. */
-static int check_pipeline(const struct conf_pipeline *pc, struct report *r)
+/* What a source or sink could not be asked for stands in the report, too. */
+static int could_not_ask(struct report *r, const char *where, const struct err *e)
+{
+	report_err(r, where, e);
+	return code_exit(e->code);
+}
+
+static int check_source(const struct conf_pipeline *pc, struct report *r)
 {
 	struct source *src = source_new(pc->from->source, pc->from->name,
 					pc->name, pc->from->values);
-	struct sink *snk = sink_new(pc->to->sink, pc->to->name, pc->name,
-				    pc->to->values);
 	struct err e = ERR_INIT;
 	char where[160];
 	int status = 0;
 
 	snprintf(where, sizeof(where), "pipeline \"%s\": source \"%s\"", pc->name,
 		 pc->from->name);
-	if (src != NULL && src->ops->check(src, r, &e) != 0) {
-		report_err(r, where, &e);
-		status = code_exit(e.code);
-	}
-	e = ERR_INIT;
+	if (src == NULL ? err_no_memory(&e) != 0 : src->ops->check(src, r, &e) != 0)
+		status = could_not_ask(r, where, &e);
+	source_free(src);
+	return status;
+}
+
+static int check_sink(const struct conf_pipeline *pc, struct report *r)
+{
+	struct sink *snk = sink_new(pc->to->sink, pc->to->name, pc->name,
+				    pc->to->values);
+	struct err e = ERR_INIT;
+	char where[160];
+	int status = 0;
+
 	snprintf(where, sizeof(where), "pipeline \"%s\": sink \"%s\"", pc->name,
 		 pc->to->name);
-	if (snk != NULL && snk->ops->check(snk, r, &e) != 0) {
-		report_err(r, where, &e);
-		status = status ? status : code_exit(e.code);
-	}
-	source_free(src);
+	if (snk == NULL ? err_no_memory(&e) != 0 : snk->ops->check(snk, r, &e) != 0)
+		status = could_not_ask(r, where, &e);
 	sink_free(snk);
 	return status;
+}
+
+/* The exit status of the first thing that could not be asked, else 0. */
+static int check_pipeline(const struct conf_pipeline *pc, struct report *r)
+{
+	int source = check_source(pc, r), sink = check_sink(pc, r);
+
+	return source != 0 ? source : sink;
 }
 
 static int check_all(struct cli *cli, const struct conf_pipeline *only,

@@ -77,6 +77,16 @@ my $second = start_leat('run', '-c', $conf);
 is($second->wait, 4, 'a second agent at the same socket ends with 4');
 like($second->err, qr/another agent answers/, 'and says why');
 is(status($conf)->{pid}, $agent->pid, 'the first one still answers');
+# nobody, unless that is what we are
+my @other = $> == 0 ? ($^X, '-e', '($), $>) = (65534, 65534); exec @ARGV') : ();
+chmod 0, $socket;
+SKIP: {
+	skip 'nobody cannot run this leat', 2 if (run_command(@other, $LEAT, 'version'))[0] != 0;
+	($rc, $out, $err) = run_command(@other, $LEAT, 'status', '-c', $conf);
+	is($rc, 1, 'an agent that one may not ask is not one that does not run') or diag $out;
+	like($err, qr/Permission denied.*^hint: /ms, 'and who may is said');
+}
+chmod 0660, $socket;
 $agent->stop;
 $agent->wait;
 ok(!-e $socket, 'an agent that stops takes its socket away');
