@@ -225,6 +225,9 @@ int pg_ack(struct source *src, const struct cursor *committed, struct err *e)
 				       SLICE_ARG(committed->source));
 		pg_stream_flushed(&pg->stream, c.place.end);
 	}
+	/* nobody is there to be served, and read() will say why */
+	if (err_is_set(&pg->pending))
+		return 0;
 	if (duties(pg, clock_mono_ms(), e) == 0)
 		return 0;
 	/* the server cannot stop while we hold on */

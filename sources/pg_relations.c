@@ -20,6 +20,9 @@
 #define SCRATCH_BLOCK (16u << 10)
 /* A Relation message with 1600 columns has at most as many Type messages. */
 #define MAX_TYPES (MAX_COLUMNS + 1)
+/* So many tables that were dropped, and made again under the same name, are
+ * remembered.  The server describes a relation again when it was renamed. */
+#define MAX_STALE 1024u
 
 struct pg_user_type {
 	struct pg_user_type *next;
@@ -200,6 +203,40 @@ static int read_shape(struct pg_relations *rs, struct wire *w,
 	return read_columns(rs, w, proto, e);
 }
 
+static void set_stale(struct pg_relations *rs, struct pg_relation *rel, bool is)
+{
+	rs->nstale += (uint32_t)is - (uint32_t)rel->is_stale;
+	rel->is_stale = is;
+}
+
+static void forget_stale(struct pg_relations *rs)
+{
+	struct map fresh = MAP_INIT;
+	struct map_entry *ent;
+
+	for (size_t i = 0; (ent = map_next(&rs->by_oid, &i)) != NULL;) {
+		const struct pg_relation *rel = ent->value;
+
+		/* without memory for it, another time */
+		if (!rel->is_stale && map_put(&fresh, ent->key, ent->value) != 0) {
+			map_fini(&fresh);
+			return;
+		}
+	}
+	for (size_t i = 0; (ent = map_next(&rs->by_oid, &i)) != NULL;) {
+		struct pg_relation *rel = ent->value;
+
+		if (!rel->is_stale)
+			continue;
+		drop_versions(rel);
+		free(rel);
+	}
+	map_fini(&rs->by_oid);
+	rs->by_oid = fresh;
+	rs->last = NULL;
+	rs->nstale = 0;
+}
+
 /* The entry for an oid, made if there is none. */
 static struct pg_relation *make_entry(struct pg_relations *rs, uint32_t oid)
 {
@@ -229,12 +266,15 @@ int pg_relations_read(struct pg_relations *rs, struct wire *w, struct err *e)
 	if (read_shape(rs, w, &proto, e) != 0)
 		return -1;
 	forget_types(rs);
+	if (rs->nstale > MAX_STALE)
+		forget_stale(rs);
 	proto.full_name = table_full_name(&rs->scratch, proto.schema,
 					  proto.name);
 	rel = make_entry(rs, proto.source_id);
 	if (rel == NULL || proto.full_name.p == NULL)
 		return err_no_memory(e);
 	drop_versions(rel);
+	set_stale(rs, rel, false);
 	rel->is_wanted = rs->hooks.is_wanted(rs->hooks.arg, proto.schema,
 					     proto.name);
 	if (!rel->is_wanted)
@@ -315,9 +355,9 @@ static int describe(struct pg_relations *rs, const struct table *shape,
 	return 0;
 }
 
-/* Two relations can have had one name, one after the other (or, with dots in
- * their names, at once): the version that is no longer in force is a mere shape
- * again, so that what happens next does not depend on when we connected. */
+/* Two relations can have had one name, one after the other: the version that is
+ * no longer in force is a mere shape again, so that what happens next does not
+ * depend on when we connected. */
 static void unseat(struct pg_relations *rs, const struct table *old)
 {
 	struct map_entry *ent;
@@ -328,6 +368,7 @@ static void unseat(struct pg_relations *rs, const struct table *old)
 		if (rel->tab == old) {
 			rel->shape = rel->tab;
 			rel->tab = NULL;
+			set_stale(rs, rel, true);
 		}
 	}
 }
@@ -354,5 +395,6 @@ int pg_relations_settle(struct pg_relations *rs, struct pg_relation *rel,
 	table_unref(rel->shape);
 	rel->shape = NULL;
 	rel->tab = table_ref(tab);
+	set_stale(rs, rel, false);
 	return 0;
 }

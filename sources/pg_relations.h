@@ -16,6 +16,7 @@ struct pg_relation {
 	bool is_wanted;
 	struct table *tab;   /* the version in force: a reference, or NULL */
 	struct table *shape; /* owned; wanted, and not a version so far */
+	bool is_stale;	     /* another relation has got its name */
 	uint64_t txn;	     /* number of the transaction that it was last in */
 	uint64_t changes;    /* of it in that transaction */
 };
@@ -24,6 +25,7 @@ struct pg_user_type;
 
 struct pg_relations {
 	struct map by_oid;
+	uint32_t nstale;
 	struct pg_relation *last; /* found last: rows come in runs */
 	struct registry *reg;
 	struct pgoutput_hooks hooks;

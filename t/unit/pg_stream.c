@@ -4,6 +4,7 @@
 
 #include "sources/pg.h"
 #include "sources/pg_check.h"
+#include "sources/pg_read.h"
 #include "sources/pg_state.h"
 
 #include "t/tap.h"
@@ -131,8 +132,30 @@ static void test_states(void)
 	ok(code_of("08P01") == CODE_source_config, "a pooler in between stops");
 }
 
+static void test_pending(void)
+{
+	static const struct pgoutput_place from = {.end = 1};
+	struct pgoutput_hooks hooks = {0};
+	struct registry reg;
+	struct batch *b = batch_new();
+	struct err e = ERR_INIT;
+	struct pg pg = {.pending = ERR_INIT};
+
+	registry_init(&reg);
+	pg.decoder = pgoutput_new(&pg.origin, &reg, &hooks, &from, 0);
+	err_set(&pg.pending, CODE_poisoned, "it fails there");
+	ok(pg_ack(&pg.base, NULL, &e) == 0,
+	   "a stream that broke needs no feedback");
+	ok(pg_read(&pg.base, b, 0, &e) == -1 && e.code == CODE_poisoned,
+	   "and read() says what broke it");
+	pgoutput_free(pg.decoder);
+	batch_free(b);
+	registry_fini(&reg);
+}
+
 int main(void)
 {
+	test_pending();
 	test_frames();
 	test_feedback();
 	test_names();
