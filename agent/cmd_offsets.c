@@ -1,9 +1,4 @@
-/* cmd_offsets.c: where a pipeline stands, and putting it elsewhere by order.
- *
- * A set begins a new incarnation, so ids of old and new events never collide.
- * Order: the incarnation is announced in the state file, then the sink commits
- * cursor and gap event in one act, then the state file follows; a kill between
- * any two of them leaves either the old or the new cursor in force. */
+/* cmd_offsets.c: where a pipeline stands, and putting it elsewhere by order. */
 #include "config.h"
 
 #include <stdio.h>
@@ -11,7 +6,6 @@
 
 #include "agent/cli.h"
 #include "agent/session.h"
-#include "base/clock.h"
 #include "base/json.h"
 
 static int show_one(struct cli *cli, const char *pipeline, struct buf *out,
@@ -74,94 +68,6 @@ static int show(struct cli *cli, const char *only)
 	return rc;
 }
 
-/* What the sink holds up to: the new position is compared with that. */
-static const struct cursor *delivered(const struct session *s)
-{
-	return s->resume.is_behind ? &s->resume.held : &s->resume.cursor;
-}
-
-static int seek_to(struct session *s, const char *position, struct seek *seek,
-		   struct err *e)
-{
-	if (s->src->ops->seek(s->src, slice_of(position), delivered(s), seek,
-			      e) != 0)
-		return -1;
-	/* a sink that lost all it had cannot be compared with anything */
-	seek->skips |= s->resume.is_behind && s->resume.held.incarnation == 0;
-	return 0;
-}
-
-/* A batch with the gap event, or with nothing when nothing is skipped. */
-static int fill(struct batch *b, const struct session *s,
-		const struct seek *seek, struct cursor *to,
-		const struct origin *origin, struct err *e)
-{
-	struct event *ev;
-	struct txn *txn;
-
-	if (seek->skips) {
-		to->seq++;
-		txn = arena_new(&b->arena, struct txn);
-		ev = batch_add(b);
-		if (txn == NULL || ev == NULL)
-			return err_no_memory(e);
-		*txn = (struct txn){.origin = origin,
-				    .commit_us = clock_wall_us()};
-		ev->op = OP_GAP;
-		ev->txn = txn;
-		ev->seq = to->seq;
-		ev->read_us = txn->commit_us;
-		ev->gap = arena_new(&b->arena, struct gap);
-		if (ev->gap == NULL)
-			return err_no_memory(e);
-		ev->gap->from = slice_dup(&b->arena, delivered(s)->source);
-		ev->gap->to = slice_dup(&b->arena, to->source);
-		ev->gap->reason = SLICE("leat offsets set");
-	}
-	return batch_set_cursor(b, to, e);
-}
-
-static int deliver(struct session *s, const struct batch *b, struct err *e)
-{
-	enum verdict v = VERDICT_OK;
-
-	if (b->n > 0)
-		v = s->snk->ops->write(s->snk, b, 0, b->n, e);
-	if (v == VERDICT_OK)
-		v = s->snk->ops->commit(s->snk, &b->cursor, e);
-	if (v == VERDICT_OK)
-		return 0;
-	return err_set(e, CODE_failed, "the sink did not take the new position");
-}
-
-static int move_to(struct session *s, const struct seek *seek, struct err *e)
-{
-	struct cursor *was = &s->resume.cursor;
-	struct cursor to = {was->incarnation + 1, was->seq,
-			    buf_get(&seek->source)};
-	const struct source_ops *ops = s->src->ops;
-	const struct origin origin = {
-		.connector = slice_of(ops->connector ? ops->connector
-						     : ops->type),
-		.name = slice_of(s->pc->from->name),
-		.version = SLICE(PACKAGE_VERSION),
-		.incarnation = to.incarnation,
-	};
-	struct batch *b = batch_new();
-	int rc = -1;
-
-	if (b == NULL)
-		return err_no_memory(e);
-	if (fill(b, s, seek, &to, &origin, e) == 0 &&
-	    state_set_pending(s->state, to.incarnation, e) == 0 &&
-	    deliver(s, b, e) == 0 &&
-	    state_set_cursor(s->state, &b->cursor, e) == 0 &&
-	    state_set_pending(s->state, 0, e) == 0)
-		rc = 0;
-	batch_free(b);
-	return rc;
-}
-
 static int is_allowed(struct cli *cli, const struct seek *seek, struct err *e)
 {
 	if (seek->skips && !(cli->flags & CLI_GAP)) {
@@ -193,18 +99,19 @@ static int set(struct cli *cli, const struct conf_pipeline *pc,
 	if (rc == 0)
 		rc = session_resume(&s, &e);
 	if (rc == 0)
-		rc = seek_to(&s, position, &seek, &e);
+		rc = session_seek(&s, position, &seek, &e);
 	if (rc == 0)
 		rc = is_allowed(cli, &seek, &e);
 	if (rc == 0)
-		rc = move_to(&s, &seek, &e);
+		rc = session_move(&s, &seek, &e);
 	if (rc == 0) {
 		printf("%s: incarnation %u now begins at\n  %.*s\n", pc->name,
 		       s.resume.cursor.incarnation + 1, (int)seek.source.n,
 		       seek.source.p);
 		if (seek.note[0] != '\0')
 			printf("%s\n", seek.note);
-		if (s.resume.cursor.incarnation != 0)
+		if (s.resume.cursor.incarnation != 0 &&
+		    !slice_is(s.resume.cursor.source, "intent"))
 			printf("undo: leat offsets set %s '%.*s' --accept-gap "
 			       "--accept-repeat\n", pc->name,
 			       SLICE_ARG(s.resume.cursor.source));
@@ -243,8 +150,9 @@ const struct command command_offsets = {
 	.synopsis = "show [--json] [PIPELINE] | "
 		    "set PIPELINE POSITION [--accept-gap] [--accept-repeat]",
 	.summary = "Shows where a pipeline stands, or puts it elsewhere",
-	.help = "POSITION: now (from here on), slot (where the Postgres slot stands), an\n"
-		"LSN, for a log earliest, latest, seq:N or time:T, or what `leat offsets\n"
-		"show` printed.  Not while the pipeline runs.\n",
+	.help = "POSITION: now (from here on), slot (the nearest to what was delivered that\n"
+		"the source still has), what `leat offsets show` printed; for Postgres an\n"
+		"LSN; for a log earliest, latest, seq:N or time:T.  Not while the pipeline\n"
+		"runs.\n",
 	.run = run,
 };

@@ -54,13 +54,56 @@ static int load_tables(struct resume *r, struct registry *held,
 	return 0;
 }
 
-/* The sink's cursor is the truth, unless it holds less than it once said. */
+static int refuse_incarnation(const struct sink *snk, const struct cursor *held,
+			      const struct cursor *stored, struct err *e)
+{
+	err_set(e, CODE_incarnation,
+		"sink \"%s\" is at incarnation %u, the state file at %u",
+		snk->name, held->incarnation, stored->incarnation);
+	err_detail(e, "One of them was restored from a backup or belongs to "
+		      "another agent.");
+	err_hint(e, "If the sink is right, remove the pipeline's directory "
+		    "below state_dir.");
+	return -1;
+}
+
+static int refuse_behind(const struct sink *snk, const struct cursor *held,
+			 const struct cursor *stored, struct err *e)
+{
+	err_set(e, CODE_sink_behind,
+		"sink \"%s\" ends at seq %llu, but had acknowledged %llu",
+		snk->name, (unsigned long long)held->seq,
+		(unsigned long long)stored->seq);
+	err_detail(e, "Data that were durable are gone from it; the source has "
+		      "been told that it may forget them.");
+	err_hint(e, "Restore the sink, or go on behind the gap with "
+		    "`leat offsets set %s slot --accept-gap`.",
+		 snk->pipeline);
+	return -1;
+}
+
+/* By order nothing is refused; no seq and no incarnation is used again. */
+static void force(struct resume *r, const struct cursor *held,
+		  const struct cursor *stored)
+{
+	r->is_behind = held->incarnation == 0 || held->seq < stored->seq;
+	r->cursor = r->is_behind ? *stored : *held;
+	r->cursor.incarnation = held->incarnation > stored->incarnation
+					? held->incarnation
+					: stored->incarnation;
+}
+
+/* The sink's cursor is the truth, unless it holds less than it once said.  An
+ * incarnation that was announced is in force once the sink has it, even if the
+ * state has not heard of that. */
 static int compare(struct resume *r, const struct sink *snk,
 		   const struct cursor *held, const struct cursor *stored,
 		   uint32_t pending, struct err *e)
 {
-	if (stored->incarnation == 0 ||
-	    (pending != 0 && held->incarnation == pending)) {
+	bool has_begun = pending > stored->incarnation &&
+			 held->incarnation == pending;
+
+	if (stored->incarnation == 0 || has_begun) {
 		r->cursor = *held;
 		return 0;
 	}
@@ -69,34 +112,13 @@ static int compare(struct resume *r, const struct sink *snk,
 		return 0;
 	}
 	if (r->is_forced) {
-		r->is_behind = held->incarnation == 0 || held->seq < stored->seq;
-		r->cursor = r->is_behind ? *stored : *held;
-		if (r->cursor.incarnation < stored->incarnation)
-			r->cursor.incarnation = stored->incarnation;
+		force(r, held, stored);
 		return 0;
 	}
-	if (held->incarnation != 0 && held->incarnation != stored->incarnation) {
-		err_set(e, CODE_incarnation,
-			"sink \"%s\" is at incarnation %u, the state file at %u",
-			snk->name, held->incarnation, stored->incarnation);
-		err_detail(e, "One of them was restored from a backup or belongs "
-			      "to another agent.");
-		err_hint(e, "If the sink is right, remove the pipeline's "
-			    "directory below state_dir.");
-		return -1;
-	}
-	if (held->seq < stored->seq) {
-		err_set(e, CODE_sink_behind,
-			"sink \"%s\" ends at seq %llu, but had acknowledged %llu",
-			snk->name, (unsigned long long)held->seq,
-			(unsigned long long)stored->seq);
-		err_detail(e, "Data that were durable are gone from it; the "
-			      "source has been told that it may forget them.");
-		err_hint(e, "Restore the sink, or go on behind the gap with "
-			    "`leat offsets set %s slot --accept-gap`.",
-			 snk->pipeline);
-		return -1;
-	}
+	if (held->incarnation != 0 && held->incarnation != stored->incarnation)
+		return refuse_incarnation(snk, held, stored, e);
+	if (held->seq < stored->seq)
+		return refuse_behind(snk, held, stored, e);
 	r->cursor = *held;
 	return 0;
 }

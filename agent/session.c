@@ -1,6 +1,8 @@
 #include "config.h"
 #include "agent/session.h"
 
+#include "base/clock.h"
+
 static int claim(struct session *s, struct err *e)
 {
 	switch (s->src->ops->claim(s->src, e)) {
@@ -45,6 +47,96 @@ int session_resume(struct session *s, struct err *e)
 {
 	s->resume.is_forced = true;
 	return resume_decide(&s->resume, s->snk, s->state, e);
+}
+
+/* --- putting it elsewhere --------------------------------------------- */
+
+/* What the sink holds up to: the new position is compared with that. */
+static const struct cursor *delivered(const struct session *s)
+{
+	return s->resume.is_behind ? &s->resume.held : &s->resume.cursor;
+}
+
+int session_seek(struct session *s, const char *position, struct seek *seek,
+		 struct err *e)
+{
+	if (s->src->ops->seek(s->src, slice_of(position), delivered(s), seek,
+			      e) != 0)
+		return -1;
+	/* a sink that lost all it had cannot be compared with anything */
+	seek->skips |= s->resume.is_behind && s->resume.held.incarnation == 0;
+	return 0;
+}
+
+/* A batch with the gap event, or with nothing when nothing is skipped. */
+static int fill(struct batch *b, const struct session *s,
+		const struct seek *seek, struct cursor *to,
+		const struct origin *origin, struct err *e)
+{
+	struct event *ev;
+	struct txn *txn;
+
+	if (seek->skips) {
+		to->seq++;
+		txn = arena_new(&b->arena, struct txn);
+		ev = batch_add(b);
+		if (txn == NULL || ev == NULL)
+			return err_no_memory(e);
+		*txn = (struct txn){.origin = origin,
+				    .commit_us = clock_wall_us()};
+		ev->op = OP_GAP;
+		ev->txn = txn;
+		ev->seq = to->seq;
+		ev->read_us = txn->commit_us;
+		ev->gap = arena_new(&b->arena, struct gap);
+		if (ev->gap == NULL)
+			return err_no_memory(e);
+		ev->gap->from = slice_dup(&b->arena, delivered(s)->source);
+		ev->gap->to = slice_dup(&b->arena, to->source);
+		ev->gap->reason = SLICE("leat offsets set");
+	}
+	return batch_set_cursor(b, to, e);
+}
+
+static int deliver(struct session *s, const struct batch *b, struct err *e)
+{
+	enum verdict v = VERDICT_OK;
+
+	if (b->n > 0)
+		v = s->snk->ops->write(s->snk, b, 0, b->n, e);
+	if (v == VERDICT_OK)
+		v = s->snk->ops->commit(s->snk, &b->cursor, e);
+	if (v == VERDICT_OK)
+		return 0;
+	return err_set(e, CODE_failed, "the sink did not take the new position");
+}
+
+int session_move(struct session *s, const struct seek *seek, struct err *e)
+{
+	struct cursor *was = &s->resume.cursor;
+	struct cursor to = {was->incarnation + 1, was->seq,
+			    buf_get(&seek->source)};
+	const struct source_ops *ops = s->src->ops;
+	const struct origin origin = {
+		.connector = slice_of(ops->connector ? ops->connector
+						     : ops->type),
+		.name = slice_of(s->pc->from->name),
+		.version = SLICE(PACKAGE_VERSION),
+		.incarnation = to.incarnation,
+	};
+	struct batch *b = batch_new();
+	int rc = -1;
+
+	if (b == NULL)
+		return err_no_memory(e);
+	if (fill(b, s, seek, &to, &origin, e) == 0 &&
+	    state_set_pending(s->state, to.incarnation, e) == 0 &&
+	    deliver(s, b, e) == 0 &&
+	    state_set_cursor(s->state, &b->cursor, e) == 0 &&
+	    state_set_pending(s->state, 0, e) == 0)
+		rc = 0;
+	batch_free(b);
+	return rc;
 }
 
 void session_close(struct session *s)

@@ -294,20 +294,50 @@ static void compare(const struct cursor *current, const struct log_place *to,
 			 now.seq, to->seq);
 }
 
+/* "slot", as for a Postgres source, is the nearest to what was delivered that
+ * there is: directly behind it, unless that has been deleted. */
+static struct log_reader *open_nearest(struct source *src,
+				       const struct cursor *current,
+				       struct err *e)
+{
+	struct log_start start = {.kind = START_CURSOR, .cursor = current->source};
+	struct log_reader *r = NULL;
+	struct log_place place;
+
+	if (log_place_parse(current->source, &place)) {
+		r = log_reader_open(dir_of(src), &start, NULL, e);
+		if (r != NULL || e->code != CODE_purged)
+			return r;
+		*e = ERR_INIT;
+	}
+	start.kind = START_EARLIEST;
+	return log_reader_open(dir_of(src), &start, NULL, e);
+}
+
+static struct log_reader *open_position(struct source *src,
+					struct slice position,
+					const struct cursor *current,
+					struct err *e)
+{
+	struct log_start start;
+
+	if (slice_is(position, "slot"))
+		return open_nearest(src, current, e);
+	if (slice_is(position, "now"))
+		position = SLICE("latest");
+	return log_start_parse(position, &start, e) == 0
+		       ? log_reader_open(dir_of(src), &start, NULL, e)
+		       : NULL;
+}
+
 static int log_source_seek(struct source *src, struct slice position,
 			   const struct cursor *current, struct seek *out,
 			   struct err *e)
 {
-	struct log_start start;
-	struct log_reader *r;
+	struct log_reader *r = open_position(src, position, current, e);
 	struct log_place place;
 	int rc = 0;
 
-	if (slice_is(position, "now"))
-		position = SLICE("latest");
-	if (log_start_parse(position, &start, e) != 0)
-		return -1;
-	r = log_reader_open(dir_of(src), &start, NULL, e);
 	if (r == NULL) {
 		wrap(src, e);
 		return -1;

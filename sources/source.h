@@ -39,8 +39,9 @@ struct seek {
 enum { SOURCE_NEEDS_INITIAL = 1 }; /* the pipeline must say `initial` */
 
 /* The position words every source knows in seek(): "now" (from here on,
- * forgetting what is kept for the pipeline).  A cursor's source part as shown
- * by `leat offsets show` is always a position too. */
+ * forgetting what is kept for the pipeline) and "slot" (the nearest to what was
+ * delivered that the source still has).  A cursor's source part as shown by
+ * `leat offsets show` is always a position too. */
 struct source_ops {
 	const char *type;
 	const char *connector; /* Debezium's word for it, NULL: the type */

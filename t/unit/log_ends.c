@@ -174,6 +174,9 @@ static void test_seek(struct ends *x)
 	ok(x->src->ops->seek(x->src, SLICE("latest"), &now, &to, &x->e) == 0 &&
 		   to.skips && !to.repeats,
 	   "going on skips: %s", to.note);
+	ok(x->src->ops->seek(x->src, SLICE("slot"), &now, &to, &x->e) == 0 &&
+		   !to.skips && !to.repeats,
+	   "slot is where it stands: %s", to.note);
 	ok(x->src->ops->seek(x->src, SLICE("0/16E9BB8"), &now, &to, &x->e) < 0 &&
 		   x->e.code == CODE_usage,
 	   "what is no position is refused: %s", x->e.msg);
@@ -234,6 +237,12 @@ static void test_lost_place(void)
 	ok(!source_open(&gone, NULL, at) && gone.e.code == CODE_purged &&
 		   strcmp(gone.e.hint, "Run \"leat offsets set copy earliest --accept-gap\".") == 0,
 	   "or it has been deleted: %s (%s)", gone.e.msg, gone.e.hint);
+	source_end(&gone);
+	source_open(&gone, NULL, intent);
+	ok(gone.src->ops->seek(gone.src, SLICE("slot"), &at, &now, &gone.e) == 0 &&
+		   now.skips && !now.repeats,
+	   "then slot is the first place that is there: %s %s", now.note, gone.e.msg);
+	buf_fini(&now.source);
 	source_end(&gone);
 	free(text);
 	table_unref(tab);
