@@ -131,13 +131,39 @@ static int find_last(struct recovery *r, size_t *at, struct err *e)
 
 /* --- its end --------------------------------------------------------- */
 
+/* A sync that failed leaves pages that look written and are not: the kernel has
+ * let go of them, and the next sync of whatever descriptor succeeds.  So what
+ * nobody said to be durable is written once more. */
+static int write_again(const struct segment *s, uint64_t from, uint64_t to,
+		       struct err *e)
+{
+	char bytes[64 << 10];
+	size_t got = 0;
+	int rc = 0;
+
+	for (uint64_t at = from; rc == 0 && at < to; at += got) {
+		size_t n = to - at < sizeof(bytes) ? (size_t)(to - at)
+						   : sizeof(bytes);
+
+		rc = file_read_at(s->fd, bytes, n, at, &got, e);
+		if (rc == 0 && got == 0)
+			rc = segment_damaged(s, at, "it has become shorter", e);
+		if (rc == 0)
+			rc = file_write_at(s->fd, bytes, got, at, e);
+	}
+	return rc;
+}
+
 static int cut(struct recovery *r, struct err *e)
 {
 	struct log_writer *w = r->w;
 	const struct scan *s = &r->scan;
+	bool has_place = r->has_tip && r->tip.segment == w->seg.first_seq;
 	char bytes[32];
 
 	if (s->size > s->end && file_truncate(w->seg.fd, s->end, e) != 0)
+		return -1;
+	if (has_place && write_again(&w->seg, r->tip.offset, s->end, e) != 0)
 		return -1;
 	/* what is there may never have been synced */
 	if (file_sync(w->seg.fd, e) != 0 || file_sync_dir(w->conf.path, e) != 0)
