@@ -443,9 +443,9 @@ int log_writer_commit(struct log_writer *w, const struct cursor *c,
 		err_wrap(e, "log at \"%s\"", w->conf.path);
 		return die(w);
 	}
-	if (w->committed >= (uint64_t)w->conf.segment_size) {
+	if (w->committed >= (uint64_t)w->conf.segment_size)
 		log_roll(w);
-	} else if (clock_mono_ms() >= w->retention_next) {
+	if (!w->is_dead && clock_mono_ms() >= w->retention_next) {
 		w->retention_next = clock_mono_ms() + RETENTION_MS;
 		log_retention(w);
 	}

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/note.h"
 #include "log/log.h"
 #include "log/log_stat.h"
 #include "log/readers.h"
@@ -26,6 +27,7 @@ struct log_source {
 	uint64_t offset; /* added to each seq */
 	struct buf place;   /* source part of the last cursor told */
 	struct buf acked;   /* not stored yet; empty: nothing */
+	bool is_refused;    /* storing it has failed, and that was said */
 	int64_t stored_ms, behind_ms;
 };
 
@@ -241,17 +243,30 @@ static int log_source_read(struct source *src, struct batch *b,
 
 /* --- ack ------------------------------------------------------------- */
 
-static int store(struct log_source *ls, struct err *e)
+/* That it cannot be stored, as on a full disk, is no reason to stop reading,
+ * which may be what the disk waits for. */
+static void store(struct log_source *ls)
 {
-	if (ls->acked.n == 0)
-		return 0;
-	if (log_reader_ack(ls->r, buf_get(&ls->acked), e) != 0) {
-		wrap(&ls->base, e);
-		return -1;
-	}
-	ls->acked.n = 0;
+	struct err e = ERR_INIT;
+	char component[128];
+	int rc = 0;
+
 	ls->stored_ms = clock_mono_ms();
-	return 0;
+	if (ls->acked.n > 0)
+		rc = log_reader_ack(ls->r, buf_get(&ls->acked), &e);
+	if (rc == 0) {
+		ls->acked.n = 0;
+		ls->is_refused = false;
+		return;
+	}
+	if (ls->is_refused)
+		return;
+	ls->is_refused = true;
+	wrap(&ls->base, &e);
+	err_detail(&e, "The reader's place is not stored; segments are kept for it that it has read.");
+	snprintf(component, sizeof(component), "pipeline \"%s\"",
+		 ls->base.pipeline);
+	note_err(NOTE_WARNING, component, &e, NULL);
 }
 
 static int log_source_ack(struct source *src, const struct cursor *committed,
@@ -266,9 +281,9 @@ static int log_source_ack(struct source *src, const struct cursor *committed,
 		if (ls->acked.failed)
 			return err_no_memory(e);
 	}
-	if (clock_mono_ms() - ls->stored_ms < STORE_MS)
-		return 0;
-	return store(ls, e);
+	if (clock_mono_ms() - ls->stored_ms >= STORE_MS)
+		store(ls);
+	return 0;
 }
 
 /* --- seek, drop, close ----------------------------------------------- */
@@ -364,11 +379,9 @@ static int log_source_drop(struct source *src, struct err *e)
 static void log_source_close(struct source *src)
 {
 	struct log_source *ls = (struct log_source *)src;
-	struct err e = ERR_INIT;
 
-	/* only disk is lost if it cannot be stored */
 	if (ls->r != NULL)
-		(void)!store(ls, &e);
+		store(ls);
 	log_reader_close(ls->r);
 	ls->r = NULL;
 	if (ls->is_held)

@@ -143,6 +143,17 @@ static void test_read(struct ends *x)
 		is_slice(stored, text, "as the reader's place");
 		buf_fini(&stored);
 	}
+	{
+		char *in_the_way = strdup(lib_file(x->conf.path, "readers/copy.tmp"));
+
+		source_open(x, NULL, at);
+		ok(mkdir(in_the_way, 0700) == 0 &&
+			   x->src->ops->ack(x->src, &at, &x->e) == 0,
+		   "a place that cannot be stored stops nobody %s", x->e.msg);
+		rmdir(in_the_way);
+		source_end(x);
+		free(in_the_way);
+	}
 	/* the cursor of a pipeline that was set back is ahead of its place */
 	snprintf(strstr(text, "seq="), 30, "seq=1 crc=00000000");
 	at = (struct cursor){.incarnation = 2, .seq = 7, .source = slice_of(text)};

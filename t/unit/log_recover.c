@@ -333,6 +333,48 @@ static void test_stale_tip(struct sample *s)
 
 /* --- retention ------------------------------------------------------- */
 
+/* An idle pipeline still commits, and a segment without events is not rolled. */
+static bool idle_commits(struct lib_log *l, uint64_t seq, unsigned n)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < n && good; i++) {
+		char place[32];
+		struct cursor c = {.incarnation = 1, .seq = seq};
+
+		snprintf(place, sizeof(place), "pg at %u", i);
+		c.source = slice_of(place);
+		good = log_writer_commit(l->w, &c, &l->e) == 0;
+	}
+	return good;
+}
+
+static void test_idle_retention(void)
+{
+	struct lib_log l = {.conf = lib_conf(lib_dir("idle"))};
+	struct table *tab = lib_table("users", 1, 1);
+	struct log_stat before = {0}, st = {0};
+
+	l.conf.segment_size = 2000;
+	lib_open(&l);
+	for (uint64_t seq = 1; seq <= 30; seq++)
+		lib_rows(&l, tab, seq, seq, 100, true);
+	ok(idle_commits(&l, 30, 100) &&
+		   log_stat(l.conf.path, &before, &l.e) == 0 && before.segments > 2,
+	   "a log has several segments");
+	lib_close(&l);
+	l.conf.retention_age = 1;
+	usleep(3000);
+	lib_open(&l);
+	ok(idle_commits(&l, 30, 1) && log_stat(l.conf.path, &st, &l.e) == 0,
+	   "its pipeline is idle");
+	is_int((long long)st.segments, 1, "old segments go all the same");
+	lib_close(&l);
+	log_stat_fini(&before);
+	log_stat_fini(&st);
+	table_unref(tab);
+}
+
 static void test_retention(void)
 {
 	struct lib_log l = {.conf = lib_conf(lib_dir("retention"))};
@@ -441,6 +483,7 @@ int main(void)
 	test_torn_roll();
 	test_missing_segment();
 	test_retention();
+	test_idle_retention();
 	lib_dir(NULL);
 	return tap_done();
 }
