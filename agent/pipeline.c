@@ -26,7 +26,6 @@
 #define STANDBY_MS 1000
 /* How long a stop waits for a sick sink. */
 #define STOP_MS 8000
-#define BATCH_BYTES (256u << 10)
 #define THREAD_NAME_SIZE 16 /* the kernel's; longer ones are cut */
 
 const char *const pipeline_phase_names[] = {

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 
-/* Enough that reader and writer each have one and one is between them. */
-#define KEEP_FREE 4
+/* As many as a commit covers while data pour in, so that none is made anew. */
+#define KEEP_FREE 16
 
 struct queue {
 	pthread_mutex_t mutex;

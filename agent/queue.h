@@ -9,6 +9,9 @@
 
 #include "schema/batch.h"
 
+/* What a source is told: a batch is full from here on. */
+#define BATCH_BYTES (256u << 10)
+
 struct queue;
 
 /* *Returns owned* or NULL. */

@@ -13,6 +13,8 @@
 
 /* How often the state file follows a sink that keeps the cursor itself. */
 #define LAZY_MS 1000
+/* How long a commit is put off for the batch behind a full one. */
+#define POUR_MS 20
 #define THREAD_NAME_SIZE 16 /* the kernel's; longer ones are cut */
 
 /* What to do after a verdict. */
@@ -316,17 +318,28 @@ out:
 	return rc;
 }
 
+/* For how long the commit may wait for more.  A source that filled a batch had
+ * more than fits: the next one is on its way, and a commit for each would cost
+ * more than the batches do. */
+static int64_t gather_ms(const struct writer *w)
+{
+	if (w->conf->commit_interval > 0)
+		return w->conf->commit_interval;
+	return batch_bytes(w->last) >= BATCH_BYTES ? POUR_MS : 0;
+}
+
 static bool is_commit_due(struct writer *w, enum queue_got got)
 {
-	int64_t interval = w->conf->commit_interval;
+	int64_t gather;
 
 	if (w->last == NULL)
 		return false;
 	if (got != QUEUE_BATCH ||
 	    queue_retained(w->queue) >= queue_limit(w->queue) / 2)
 		return true;
-	if (interval > 0)
-		return clock_mono_ms() - w->dirty_since >= interval;
+	gather = gather_ms(w);
+	if (gather > 0)
+		return clock_mono_ms() - w->dirty_since >= gather;
 	return !queue_has_next(w->queue);
 }
 
@@ -350,7 +363,7 @@ static enum step turn(struct writer *w, bool *is_over, struct err *e)
 	enum queue_got got;
 
 	if (w->last != NULL)
-		deadline = w->dirty_since + w->conf->commit_interval;
+		deadline = w->dirty_since + gather_ms(w);
 	else if (w->is_state_behind)
 		deadline = w->state_written + LAZY_MS;
 	got = queue_next(w->queue, deadline, &b);
