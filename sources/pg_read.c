@@ -169,14 +169,16 @@ static int fill(struct pg *pg, struct batch *b, int64_t deadline, struct err *e)
 			pg->stream.wants_flush = false;
 			return 0;
 		}
-		if (full || woken || now >= due || now >= deadline)
+		/* each commit wakes: no reason to cut a batch that is filling */
+		if (full || now >= due || now >= deadline ||
+		    (woken && b->n == 0))
 			return 0;
 		due = sooner(due, sooner(deadline, pg_stream_due(&pg->stream)));
 		if (b->n == 0)
 			due = sooner(due, idle_due(pg));
-		woken = pg_stream_wait(&pg->stream,
-				       sooner(due, pg_watch_due(pg)),
-				       pg->base.wake_fd);
+		woken |= pg_stream_wait(&pg->stream,
+					sooner(due, pg_watch_due(pg)),
+					woken ? -1 : pg->base.wake_fd);
 	}
 }
 
