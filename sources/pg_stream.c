@@ -14,6 +14,7 @@
 
 #include <libpq-fe.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -22,7 +23,7 @@
 
 #define FEEDBACK_MS 10000
 #define FEEDBACK_PAUSE_MS 100
-#define GATHER_BYTES 16384
+#define GATHER_BYTES 65536
 #define GATHER_MS 5
 #define POUR_BYTES 8192	  /* in GATHER_MS: that is pouring */
 #define TRICKLE_BYTES 2048 /* in GATHER_MS: no more */
@@ -282,6 +283,22 @@ static void judge_rate(struct pg_stream *st, int64_t now)
 	st->window_bytes = 0;
 }
 
+/* libpq reads as much as its buffer has room for, and makes it larger when it is
+ * called again: so it comes to take all that was gathered at once. */
+static void consume(struct pg_stream *st)
+{
+	int left = 0;
+
+	for (int i = 0; i < 4; i++) {
+		if (PQconsumeInput(st->s->c) == 0)
+			st->is_lost = true;
+		/* of what the cipher holds the socket does not know */
+		if (!st->is_encrypted &&
+		    (ioctl(PQsocket(st->s->c), FIONREAD, &left) != 0 || left == 0))
+			break;
+	}
+}
+
 bool pg_stream_wait(struct pg_stream *st, int64_t until_ms, int wake_fd)
 {
 	struct pollfd fds[2] = {
@@ -300,9 +317,7 @@ bool pg_stream_wait(struct pg_stream *st, int64_t until_ms, int wake_fd)
 	poll(fds, 2, clock_poll_ms(until_ms));
 	if (st->unsent)
 		st->unsent = PQflush(st->s->c) > 0;
-	for (int i = 0; i < (st->is_encrypted ? 4 : 1); i++)
-		if (PQconsumeInput(st->s->c) == 0)
-			st->is_lost = true;
+	consume(st);
 	st->now_ms = clock_mono_ms();
 	return fds[1].revents != 0;
 }
