@@ -25,6 +25,7 @@
 #define RECONNECT_MS 5000
 #define STUCK_MS 3000
 #define SAME_FAILURES 3
+#define PAGE_BYTES 8192u
 
 /* --- monitoring */
 
@@ -75,6 +76,16 @@ static int ask(struct pg *pg, int64_t now, struct pg_slot *slot)
 	return rc;
 }
 
+/* The server may have written out its log to the end of a page, in the middle of
+ * a record that nobody waits for: there is nothing to be read there yet. */
+static uint64_t how_far(uint64_t received, uint64_t server)
+{
+	if (server <= received ||
+	    (server % PAGE_BYTES == 0 && server - received < PAGE_BYTES))
+		return 0;
+	return server - received;
+}
+
 int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
 {
 	struct pg_slot slot;
@@ -87,9 +98,7 @@ int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
 		return 0;
 	}
 	atomic_store(&pg->base.behind_bytes,
-		     slot.server > pg->stream.received
-			     ? slot.server - pg->stream.received
-			     : 0);
+		     how_far(pg->stream.received, slot.server));
 	judge_risk(pg, &slot);
 	return pg_slot_refuse_lost(pg, &slot, e);
 }
