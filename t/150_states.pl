@@ -58,6 +58,47 @@ scenario 'slot_lost: the server invalidated the slot' => sub {
 	$rig->stop;
 };
 
+scenario 'slot_lost: the server invalidated the slot while it was read' => sub {
+	my $own = Leat::Postgres->new(conf => { max_slot_wal_keep_size => '1MB',
+		min_wal_size => '32MB', max_wal_size => '32MB' });
+	pipe my $r, my $w or die "pipe: $!";
+	my $rig = Leat::Rig->new($own, 'late', type => 'stdout', pipeline => 'queue_size = 1MiB');
+	$rig->start({ stdout => $w })->await_running;
+	close $w;
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i");
+	$rig->await(sub { $rig->status->{queue_bytes} > 512 << 10 }, 'a sink that takes nothing');
+	for my $i (1 .. 60) {
+		$own->query('SELECT pg_switch_wal(); CHECKPOINT');
+		last if $rig->slot->{wal_status} eq 'lost';
+		$own->query("CREATE TABLE noise$i AS SELECT i FROM generate_series(1, 1000) i");
+	}
+	is($rig->slot->{wal_status}, 'lost', 'the server gave the slot up and ended the connection');
+	$rig->stops_with('slot_lost', 90);
+	close $r;
+	$rig->stop;
+	$own->stop('immediate');
+};
+
+scenario 'E176: a slot that is not what the pipeline needs' => sub {
+	my %make = (plugin => "pg_create_logical_replication_slot('leat_%s', 'test_decoding')",
+		phases => "pg_create_logical_replication_slot('leat_%s', 'pgoutput', false, true)");
+	for my $kind (sort keys %make) {
+		my $rig = delivered($kind);
+		$pg->query("SELECT pg_drop_replication_slot('leat_$kind')");
+		$rig->query('SELECT ' . sprintf $make{$kind}, $kind);
+		$rig->start;
+		my $st = $rig->stops_with('slot_lost');
+		like($st->{message}, $kind eq 'plugin' ? qr/test_decoding/ : qr/two phases/, 'what is wrong with it is said');
+		ok($rig->slot, 'it is left alone');
+		$rig->stop;
+		my ($rc) = $rig->leat('drop', $kind, '--yes');
+		isnt($rc, 0, 'even by leat drop');
+		$pg->query("SELECT pg_drop_replication_slot('leat_$kind')");
+		$rig->leaves_with_gap($st, 5);
+		$rig->stop;
+	}
+};
+
 scenario 'slot_lost: a slot of the name belongs to somebody else' => sub {
 	my $rig = delivered('foreign');
 	$pg->query("SELECT pg_drop_replication_slot('leat_foreign')");
@@ -105,6 +146,52 @@ scenario 'publication_missing: dropped while the agent was away' => sub {
 	$rig->query('CREATE PUBLICATION leat_nopub FOR TABLE t');
 	$rig->restart->await_running;
 	$rig->insert(2)->await_ids(1, 2)->stop;
+};
+
+scenario 'poisoned: the publication was dropped while the agent ran' => sub {
+	my $rig = delivered('unpub');
+	$rig->start->await_running;
+	$rig->query('DROP PUBLICATION leat_unpub; INSERT INTO t VALUES (2)');
+	my $st = $rig->stops_with('poisoned');
+	is(join(' ', $rig->ids), '1', 'nothing is added to the log');
+	$rig->obey_hint($st);
+	$rig->start->stops_with('publication_missing');
+	$rig->query('CREATE PUBLICATION leat_unpub FOR TABLE t');
+	$rig->restart->await_running;
+	$rig->insert(3)->await_ids(1, 3);
+	ok((grep { $_->{op} eq 'gap' } $rig->events), 'behind a gap');
+	$rig->stop;
+};
+
+scenario 'unpublished: a table that matches and is not in the publication' => sub {
+	my $rig = delivered('later');
+	$rig->query('CREATE TABLE later (id int PRIMARY KEY)');
+	$rig->start->await_running;
+	my ($statement) = $rig->said =~ / code=unpublished .*hint="(ALTER PUBLICATION (?:[^"\\]|\\.)*)"/m;
+	ok($statement, 'is said, with the statement that adds it') or diag $rig->said;
+	$rig->query($statement =~ s/\\"/"/gr);
+	$rig->query('INSERT INTO later VALUES (1)');
+	$rig->await(sub { $rig->changes('later') }, 'its row');
+	$rig->stop;
+};
+
+scenario 'slot_at_risk: the server is about to give the slot up' => sub {
+	my $own = Leat::Postgres->new(conf => { max_slot_wal_keep_size => '48MB',
+		min_wal_size => '32MB', max_wal_size => '32MB' });
+	pipe my $r, my $w or die "pipe: $!";
+	my $rig = Leat::Rig->new($own, 'risk', type => 'stdout', pipeline => 'queue_size = 1MiB');
+	$rig->start({ stdout => $w })->await_running;
+	close $w;
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i");
+	$rig->await(sub { $rig->status->{queue_bytes} > 512 << 10 }, 'a sink that takes nothing');
+	for my $i (1 .. 8) {
+		my ($safe) = $own->value('SELECT safe_wal_size FROM pg_replication_slots');
+		last if $safe < 12 << 20;
+		$own->query("CREATE TABLE noise$i AS SELECT i FROM generate_series(1, 1000) i; SELECT pg_switch_wal()");
+	}
+	$rig->await_said(qr/ code=slot_at_risk .*wal_status=/, 30);
+	pass('is said while there is still time');
+	close $r;
 };
 
 scenario 'publication_missing: not to be created' => sub {
@@ -192,6 +279,16 @@ scenario 'E172: no slot is left' => sub {
 	$own->query("SELECT pg_drop_replication_slot('somebody')");
 	$rig->restart->await_running;
 	$rig->insert(1)->await_ids(1)->stop;
+	$rig->disconnect;
+	$own->set_conf(max_wal_senders => 1, max_replication_slots => 5)->restart;
+	$rig->start->await_running;
+	my $second = Leat::Rig->new($own, 'nosender');
+	$second->start->await_said(qr/ code=source_refused\b/);
+	like($second->status->{hint}, qr/max_wal_senders/, 'no walsender is left: the setting is named');
+	$rig->stop;
+	$second->await_running(30);
+	pass('and it goes on by itself when there is one');
+	$second->stop;
 };
 
 scenario 'source_unreachable: passes by itself' => sub {

@@ -84,6 +84,40 @@ scenario 'E186: a server that cannot be reached for a while' => sub {
 	$rig->stop;
 };
 
+scenario 'E186: a walsender that is frozen' => sub {
+	my $rig = Leat::Rig->new($pg, 'frozen');
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1);
+	my $pid = $pg->value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'leat_frozen'");
+	kill 'STOP', $pid;
+	$rig->insert(2);
+	$rig->await_said(qr/ code=source_unreachable\b/, 30);
+	$rig->await(sub { $rig->status->{code} =~ /^(?:claim_held|slot_busy)$/ }, 'the claim that it still holds', 30);
+	pass('is given up, and waited for');
+	kill 'CONT', $pid;
+	$rig->await_ids(1, 2);
+	$rig->is_sound;
+	$rig->stop;
+};
+
+scenario 'a server that restarts under load' => sub {
+	my $own = Leat::Postgres->new;
+	my $rig = Leat::Rig->new($own, 'again');
+	$rig->start->await_running;
+	my $n = 0;
+	for my $mode (qw(fast immediate fast)) {
+		$rig->insert($n + 1 .. $n + 300);
+		$n += 300;
+		$rig->disconnect;
+		$own->restart($mode);
+	}
+	$rig->insert(++$n)->await_count($n);
+	is_deeply([$rig->ids], [1 .. $n], 'every row once');
+	$rig->is_sound;
+	is($rig->agent->is_running, 1, 'one agent did all of it');
+	$rig->stop;
+};
+
 scenario 'E187: the walsender is ended in the middle of a transaction' => sub {
 	my $rig = Leat::Rig->new($pg, 'killed');
 	$rig->start->await_running;
