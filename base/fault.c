@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LATE_US 100000
+
 static const char *const names[] = {
 #define FAULT(name, where) #name,
 #include "base/fault.def"
@@ -19,7 +21,7 @@ static const char *const names[] = {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int wanted = -1;
 static unsigned long wanted_hit;
-static bool wanted_error;
+static bool wanted_error, wanted_late;
 static const char *trace;
 static atomic_ulong hits[FAULT_COUNT];
 
@@ -38,6 +40,7 @@ static void setup(void)
 		abort(); /* a misspelt point would be a test that cannot fail */
 	wanted_hit = strtoul(colon + 1, NULL, 10);
 	wanted_error = strstr(colon + 1, ":error") != NULL;
+	wanted_late = strstr(colon + 1, ":late") != NULL;
 }
 
 static void put_trace(const char *name)
@@ -65,6 +68,8 @@ bool fault(enum fault_point p)
 		return false;
 	if (wanted_error)
 		return hit == wanted_hit;
+	if (wanted_late)
+		usleep(LATE_US);
 	kill(getpid(), SIGKILL);
 	for (;;)
 		pause();

@@ -2,7 +2,8 @@
  *
  * Compiled in by --enable-faults.  LEAT_FAULT=point:n kills the process with
  * SIGKILL the n-th time it comes by `point` (n from 1); point:n:error makes
- * fault() return true there instead.  LEAT_FAULT_TRACE=file appends the name of
+ * fault() return true there instead, and point:n:late kills a while later, so
+ * that the other threads get on meanwhile.  LEAT_FAULT_TRACE=file appends the name of
  * each point at its first hit, so that a test can tell a point that was never
  * reached.  The list is fault.def; a point that is not in it does not compile. */
 #ifndef LEAT_BASE_FAULT_H

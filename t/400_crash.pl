@@ -39,11 +39,11 @@ my $pause = $ENV{LEAT_CRASH_PAUSE} || 0.02;
 # How long a fault point may take to come by, and everything to catch up.
 use constant { REACH => 10, CATCH_UP => 120 };
 
-alarm($ENV{LEAT_TEST_TIMEOUT} || 600 + 60 * $rounds * max(1, $kills / 60));
+alarm($ENV{LEAT_TEST_TIMEOUT} || 600 + 120 * $rounds * max(1, $kills / 60));
 
 # --- one pipeline and its log
 
-my ($pg, $round, %hits, %count);
+my ($pg, $round, %hits, %count, @missed);
 
 # log: more of the section
 sub agent {
@@ -54,7 +54,7 @@ sub agent {
 state_dir = "$dir/state"
 source shop { type = postgres  conninfo = "$conninfo"  tables = { "public.*" } }
 log out { path = "$dir/log"  retention_age = 0  $log }
-pipeline $name { source = shop  sink = out  initial = stream_only }
+pipeline $name { source = shop  sink = out  initial = stream_only  exit_on_stop = yes }
 CONF
 	return { name => $name, dir => $dir, conf => $conf, starts => 0 };
 }
@@ -66,8 +66,8 @@ sub start {
 		LEAT_FAULT_TRACE => $a->{trace} } }, 'run', '-c', $a->{conf});
 }
 
-# Everything it ever said, for diagnosis: the files stay in its directory.
-sub said { return join '', map { slurp($_) } sort glob "$_[0]{dir}/leat.*.err" }
+# What it said in all its lives when a pipeline stopped for good, or a sanitizer.
+sub stops { return grep { /^\S+ error |runtime error|Sanitizer/ } map { split /^/, slurp($_) } sort glob "$_[0]{dir}/leat.*.err" }
 
 sub walsender {
 	my ($a) = @_;
@@ -153,7 +153,9 @@ sub plan_of {
 	for my $point (grep { !$is_first{$_} } @points) {
 		for my $n (1 .. $each) {
 			push @plan, { point => $point, wipe => ($i + $n) % 2,
-				at => $n == 1 ? 1 : 1 + int rand($is_often{$point} ? 12 : 2) };
+				at => $n == 1 ? 1 : 1 + int rand($is_often{$point} ? 12 : 2),
+				# the other threads may do what they should not yet
+				how => ($i + $n) % 3 ? '' : ':late' };
 		}
 		$i++;
 	}
@@ -165,8 +167,8 @@ sub plan_of {
 }
 
 sub hit {
-	my ($a, $point, $n) = @_;
-	start($a, "$point:$n");
+	my ($a, $point, $n, $how) = @_;
+	start($a, "$point:$n" . ($how || ''));
 	my $reached = 0;
 	my $until = time + REACH;
 	do {
@@ -176,7 +178,12 @@ sub hit {
 		}
 		$reached = await_death($a, 0.5);
 	} until $reached || time > $until;
-	$reached ? $hits{$point}++ : kill_agent($a);
+	if ($reached) {
+		$hits{$point}++;
+	} else {
+		push @missed, "$point:$n";
+		kill_agent($a);
+	}
 	return $reached;
 }
 
@@ -334,7 +341,7 @@ sub torture {
 			late($step->{late}, $late);
 			next;
 		}
-		if ($step->{point}) { hit($victim, $step->{point}, $step->{at}) }
+		if ($step->{point}) { hit($victim, @$step{qw(point at how)}) }
 		else { kill_at_random($victim, $step) }
 		after_kill($victim, $step->{wipe});
 		if (++$n % 15 == 0 && end_of($victim->{tails}[0]{process}{out}) =~ /.*"seq":(\d+)/s) {
@@ -380,7 +387,7 @@ sub check_late {
 sub run_round {
 	my $started = time;
 	%count = map { $_ => 0 } qw(kills wipes restarts grown inside changes seen);
-	%hits = ();
+	%hits = @missed = ();
 	my ($victim, $reference, $from) = begin();
 	my $load = Leat::Load->start($pg, seed => $seed, pause => $pause, name => "load$round");
 	my @late;
@@ -395,6 +402,9 @@ sub run_round {
 	cmp_ok($count{kills}, '>=', $kills, 'as many kills as asked for');
 	cmp_ok($count{grown}, '>=', $count{kills} / 3, 'many of them in the middle of work');
 	cmp_ok($count{inside}, '>', 0, 'some with a part of a transaction committed') if $kills >= 60;
+	for my $a ($victim, $reference, @late) {
+		is(join('', stops($a)), '', "$a->{name} never stopped for good");
+	}
 	my ($rc, undef, $err) = run_leat('log', 'verify', '-c', $victim->{conf}, 'out');
 	is($rc, 0, 'the log is sound') or diag $err;
 	# what the load may run into: deadlocks, lock timeouts, restarts
@@ -428,6 +438,7 @@ sub report {
 		sort keys %{ $report->{errors} }) . '; ' . join(', ', map { "$_ $report->{kinds}{$_}" }
 		sort keys %{ $report->{kinds} });
 	note 'hit: ' . join ', ', map { "$_ $hits{$_}" } grep { $hits{$_} } @points;
+	note 'not reached in time: ', join ', ', @missed if @missed;
 	note sprintf '%.0f s of load, %.0f s in all', $tortured, $all;
 }
 

@@ -262,7 +262,7 @@ my @kinds = (
 	[truncate => 1, sub { "SELECT ledger.wipe(" . ("'item'", "'whole', 'coded'", "'pair'")[rand 3] . ");\n" }],
 	[truncate_inside => 1, sub { "BEGIN;\n" . insert('pair') . "SELECT ledger.wipe('pair', 'coded');\n" .
 		insert('pair') . (rand() < 0.3 ? 'ROLLBACK' : 'COMMIT') . ";\n" }],
-	[large => 0.4, \&large],
+	[large => 0.3, \&large],
 );
 
 sub choose {
