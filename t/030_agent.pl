@@ -67,7 +67,7 @@ like($err, qr/^hint: /m, 'the hint says what to do') or diag $err;
 $socket = tmpdir() . '/stale';
 $conf = conf('', "control_socket = \"$socket\"\n");
 $agent = start_leat('run', '-c', $conf);
-poll_until { eval { pipeline($conf) } } 'the agent';
+poll_until { eval { status($conf)->{running} } } 'the agent';
 $agent->kill9;
 ok(-S $socket, 'a killed agent leaves its socket');
 $agent = start_leat('run', '-c', $conf);
