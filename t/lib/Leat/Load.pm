@@ -74,11 +74,14 @@ END $$;
 -- adds a column or drops one; a name is never used again
 CREATE FUNCTION ledger.shape(tab text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	extra text[] := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = tab::regclass
-		AND attname ~ '^x[0-9]' AND NOT attisdropped ORDER BY random());
+	extra text[];
 	col text := 'x' || nextval('ledger.columns');
 	val int := CASE WHEN random() < 0.5 THEN floor(random() * 1000)::int END;
 BEGIN
+	-- first, or another session drops the column that was chosen
+	EXECUTE format('LOCK TABLE %I', tab);
+	extra := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = tab::regclass
+		AND attname ~ '^x[0-9]' AND NOT attisdropped ORDER BY random());
 	IF cardinality(extra) > 3 OR cardinality(extra) > random() * 6 THEN
 		EXECUTE format('ALTER TABLE %I DROP COLUMN %I', tab, extra[1]);
 	ELSE
