@@ -144,21 +144,54 @@ static int keep_committed(struct writer *w, const struct cursor *c,
 	return 0;
 }
 
+/* A state file that cannot be written is waited for like a sink: what the sink
+ * has committed is not to be read and delivered again for that. */
+static enum verdict verdict_of_state(int rc, const struct err *e)
+{
+	if (rc == 0)
+		return VERDICT_OK;
+	return code_kind(e->code) == CODE_RETRY ? VERDICT_RETRY : VERDICT_FATAL;
+}
+
+static int store_cursor(struct writer *w, const struct cursor *c, struct err *e)
+{
+	enum step step;
+
+	do {
+		int rc = state_set_cursor(w->state, c, e);
+
+		step = settle(w, verdict_of_state(rc, e), e);
+	} while (step == STEP_AGAIN);
+	w->is_state_behind = step != STEP_DONE;
+	w->state_written = clock_mono_ms();
+	return step == STEP_DONE ? 0 : -1;
+}
+
+static int store_table(struct writer *w, const struct table *tab, struct err *e)
+{
+	enum step step;
+
+	do {
+		int rc = state_add_table(w->state, tab, e);
+
+		step = settle(w, verdict_of_state(rc, e), e);
+	} while (step == STEP_AGAIN);
+	return step == STEP_DONE ? 0 : -1;
+}
+
 /* The order of A1: sink, state, source. */
 static int publish(struct writer *w, const struct cursor *c, struct err *e)
 {
-	int64_t now = clock_mono_ms();
+	bool is_due = !is_lazy(w) ||
+		      clock_mono_ms() - w->state_written >= LAZY_MS;
 
 	assert(c->seq >= w->committed.seq);
 	if (keep_committed(w, c, e) != 0)
 		return -1;
 	fault(FAULT_after_fsync_before_state);
-	w->is_state_behind = is_lazy(w) && now - w->state_written < LAZY_MS;
-	if (!w->is_state_behind) {
-		if (state_set_cursor(w->state, c, e) != 0)
-			return -1;
-		w->state_written = now;
-	}
+	w->is_state_behind = true;
+	if (is_due && store_cursor(w, c, e) != 0)
+		return -1;
 	fault(FAULT_after_state_before_ack);
 	w->hooks.committed(w->hooks.arg, c, w->events);
 	w->events = 0;
@@ -200,7 +233,7 @@ static enum step barrier(struct writer *w, const struct event *ev,
 	do {
 		step = settle(w, w->sink->ops->apply_schema(w->sink, ev, e), e);
 	} while (step == STEP_AGAIN);
-	if (step == STEP_DONE && state_add_table(w->state, ev->table, e) != 0)
+	if (step == STEP_DONE && store_table(w, ev->table, e) != 0)
 		return STEP_FAIL;
 	return step;
 }
@@ -375,12 +408,9 @@ static enum step turn(struct writer *w, bool *is_over, struct err *e)
 	}
 	if (step == STEP_DONE && is_commit_due(w, got))
 		step = commit_last(w, e);
-	if (step == STEP_DONE && got != QUEUE_BATCH && w->is_state_behind) {
-		if (state_set_cursor(w->state, &w->committed, e) != 0)
-			return STEP_FAIL;
-		w->is_state_behind = false;
-		w->state_written = clock_mono_ms();
-	}
+	if (step == STEP_DONE && got != QUEUE_BATCH && w->is_state_behind &&
+	    store_cursor(w, &w->committed, e) != 0)
+		return STEP_FAIL;
 	*is_over = got == QUEUE_CLOSED && step == STEP_DONE;
 	return step;
 }

@@ -1,7 +1,39 @@
 /* What the sink holds after every kind of verdict, against what the source
  * made. */
 #include "config.h"
+#include "agent/state.h"
 #include "t/unit/pipeline_lib.h"
+
+/* The state file fails to be written so often. */
+static atomic_uint state_failures;
+
+int __real_state_set_cursor(struct state *st, const struct cursor *c,
+			    struct err *e);
+int __wrap_state_set_cursor(struct state *st, const struct cursor *c,
+			    struct err *e);
+
+int __wrap_state_set_cursor(struct state *st, const struct cursor *c,
+			    struct err *e)
+{
+	if (c->seq >= 300 && state_failures > 0) {
+		state_failures--;
+		return err_set(e, CODE_disk_full, "no space");
+	}
+	return __real_state_set_cursor(st, c, e);
+}
+
+static void test_state_full(void)
+{
+	reset();
+	fake_class = SINK_AT_LEAST_ONCE;
+	state_failures = 2;
+	is_int(run_pipeline(16 << 10), CODE_none,
+	       "a state file that cannot be written for a while is waited for");
+	ok(state_failures == 0 && is_exact(TOTAL),
+	   "and nothing is delivered twice for that");
+	is_int((long long)src_script.acked, TOTAL, "the source is told of all");
+	fake_class = SINK_TRANSACTIONAL;
+}
 
 static void test_verdicts(void)
 {
@@ -123,6 +155,7 @@ int main(void)
 	note_setup(NOTE_ERROR + 1, false);
 	if (mkdtemp(dir) == NULL)
 		abort();
+	test_state_full();
 	test_verdicts();
 	test_stops();
 	test_source_failure();
