@@ -58,27 +58,6 @@ scenario 'slot_lost: the server invalidated the slot' => sub {
 	$rig->stop;
 };
 
-scenario 'slot_lost: the server invalidated the slot while it was read' => sub {
-	my $own = Leat::Postgres->new(conf => { max_slot_wal_keep_size => '1MB',
-		min_wal_size => '32MB', max_wal_size => '32MB' });
-	pipe my $r, my $w or die "pipe: $!";
-	my $rig = Leat::Rig->new($own, 'late', type => 'stdout', pipeline => 'queue_size = 1MiB');
-	$rig->start({ stdout => $w })->await_running;
-	close $w;
-	$rig->query("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i");
-	$rig->await(sub { $rig->status->{queue_bytes} > 512 << 10 }, 'a sink that takes nothing');
-	for my $i (1 .. 60) {
-		$own->query('SELECT pg_switch_wal(); CHECKPOINT');
-		last if $rig->slot->{wal_status} eq 'lost';
-		$own->query("CREATE TABLE noise$i AS SELECT i FROM generate_series(1, 1000) i");
-	}
-	is($rig->slot->{wal_status}, 'lost', 'the server gave the slot up and ended the connection');
-	$rig->stops_with('slot_lost', 90);
-	close $r;
-	$rig->stop;
-	$own->stop('immediate');
-};
-
 scenario 'E176: a slot that is not what the pipeline needs' => sub {
 	my %make = (plugin => "pg_create_logical_replication_slot('leat_%s', 'test_decoding')",
 		phases => "pg_create_logical_replication_slot('leat_%s', 'pgoutput', false, true)");
