@@ -58,8 +58,11 @@ int main(void)
 		good = is_expected(code);
 		if (code != CODE_none)
 			code = run_pipeline(16 << 10);
+		/* without memory for the last acknowledgement there is none:
+		 * the next start makes up for it */
 		good = good && code == CODE_none && is_exact(TOTAL) &&
-		       src_script.acked == TOTAL;
+		       (done ? src_script.acked == TOTAL
+			     : src_script.acked <= TOTAL);
 		if (!good)
 			printf("# allocation %ld: %s, %zu of %u, acked %u\n", n,
 			       code_name(code), dst.committed, TOTAL,
