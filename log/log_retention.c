@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/note.h"
 #include "log/readers.h"
@@ -59,6 +60,8 @@ static int delete_segment(struct log_writer *w, const struct segment_name *s,
 	if (segment_path(path, w->conf.path, s->first_seq, e) != 0 ||
 	    file_remove(path, e) != 0)
 		return -1;
+	if (fault(FAULT_retention_delete))
+		return err_set(e, CODE_log_io, "could not remove file: fault");
 	snprintf(size, sizeof(size), "%" PRIu64, s->size);
 	note(NOTE_INFO, w->component, CODE_retention,
 	     NOTE_KV({"segment", path}, {"bytes", size}, {"why", why}),

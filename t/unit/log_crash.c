@@ -11,14 +11,16 @@
 
 #define LAST 90u
 
-/* Goes on where the log stands, three rows a commit, and tells each commit. */
-static int child(const char *dir)
+/* Goes on where the log stands, three rows a commit, and tells each commit.
+ * keep: retention_size. */
+static int child(const char *dir, int64_t keep)
 {
 	struct lib_log l = {.conf = lib_conf(dir)};
 	struct table *tab = lib_table("users", 1, 1), *tab2 = lib_table("users", 2, 46);
 	uint64_t seq;
 
 	l.conf.segment_size = 3000;
+	l.conf.retention_size = keep;
 	if (!lib_open(&l))
 		return 1;
 	for (seq = lib_cursor_seq(&l) + 1; seq < LAST; seq += 3) {
@@ -36,8 +38,8 @@ static int child(const char *dir)
 
 /* Runs the child, with a fault or killed after so many microseconds; returns
  * the last seq it told to be committed. */
-static uint64_t crash(const char *self, const char *dir, const char *fault,
-		      int kill_us, bool *died)
+static uint64_t crash(const char *self, const char *dir, const char *keep,
+		      const char *fault, int kill_us, bool *died)
 {
 	uint64_t told = 0;
 	uint8_t seq;
@@ -53,7 +55,7 @@ static uint64_t crash(const char *self, const char *dir, const char *fault,
 		close(fds[1]);
 		if (fault != NULL)
 			setenv("LEAT_FAULT", fault, 1);
-		execl(self, self, dir, (char *)NULL);
+		execl(self, self, dir, keep, (char *)NULL);
 		_exit(1);
 	}
 	close(fds[1]);
@@ -111,16 +113,55 @@ static void test_points(const char *self)
 			bool died = false;
 
 			snprintf(fault, sizeof(fault), "%s:%u", points[i], n);
-			told = crash(self, dir, fault, 0, &died);
+			told = crash(self, dir, "0", fault, 0, &died);
 			deaths += died;
 			good = good && is_sound(dir, told);
-			told = crash(self, dir, NULL, 0, &died);
+			told = crash(self, dir, "0", NULL, 0, &died);
 			good = good && !died && is_sound(dir, LAST);
 		}
 		ok(good && deaths > 1,
 		   "a writer killed at %s, %u times, loses nothing that it told",
 		   points[i], deaths);
 	}
+}
+#endif
+
+#ifdef LEAT_FAULTS
+static bool has_rest(const char *dir, uint64_t least)
+{
+	struct lib_read r = lib_read_all(dir, "earliest", 1 << 20);
+	bool good = r.first > 1 && r.last >= least &&
+		    lib_is_range(&r, r.first, r.last);
+
+	if (!good)
+		printf("# %" PRIu64 " to %" PRIu64 ", %" PRIu64 " told: %s\n",
+		       r.first, r.last, least, r.e.msg);
+	buf_fini(&r.cursor);
+	return good;
+}
+
+static void test_retention(const char *self)
+{
+	bool good = true, died = true;
+	unsigned deaths = 0;
+
+	while (good && died) {
+		const char *dir = lib_dir("retention");
+		char fault[64];
+		uint64_t told;
+
+		snprintf(fault, sizeof(fault), "retention_delete:%u", deaths + 1);
+		told = crash(self, dir, "6000", fault, 0, &died);
+		good = has_rest(dir, told);
+		if (!died)
+			break;
+		deaths++;
+		crash(self, dir, "6000", NULL, 0, &died);
+		good = good && !died && has_rest(dir, LAST);
+		died = true;
+	}
+	ok(good && deaths > 2,
+	   "one killed while retention deletes, %u times, keeps the rest", deaths);
 }
 #endif
 
@@ -136,7 +177,7 @@ static void test_anywhere(const char *self)
 		uint64_t now;
 
 		state = state * 6364136223846793005u + 1442695040888963407u;
-		now = crash(self, dir, NULL, 300 + (int)(state >> 33) % 6000, &died);
+		now = crash(self, dir, "0", NULL, 300 + (int)(state >> 33) % 6000, &died);
 		told = now > told ? now : told;
 		deaths += died;
 		rounds++;
@@ -152,10 +193,11 @@ static void test_anywhere(const char *self)
 int main(int argc, char **argv)
 {
 	note_setup(NOTE_ERROR, false);
-	if (argc > 1)
-		return child(argv[1]);
+	if (argc > 2)
+		return child(argv[1], strtol(argv[2], NULL, 10));
 #ifdef LEAT_FAULTS
 	test_points(argv[0]);
+	test_retention(argv[0]);
 #endif
 	test_anywhere(argv[0]);
 	lib_dir(NULL);
