@@ -179,6 +179,13 @@ int pg_side(struct pg *pg, struct err *e)
 			    pg->conf->connect_timeout, e);
 }
 
+void pg_hurry(struct pg *pg, int64_t ms)
+{
+	if (ms > pg->stream.interval_ms)
+		ms = pg->stream.interval_ms;
+	pg->side.until_ms = ms > 0 ? clock_mono_ms() + ms : 0;
+}
+
 /* --- claim */
 
 static int identify(struct pg *pg, struct err *e)

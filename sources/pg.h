@@ -70,6 +70,10 @@ int pg_prepare(struct pg *pg, struct err *e) MUST_CHECK;
 /* The side connection, opened if need be; fails with a RETRY code when the
  * server is away. */
 int pg_side(struct pg *pg, struct err *e) MUST_CHECK;
+/* The stream stands still while the side connection is asked: from now on that
+ * has so long for connecting and answers, or less if the server's patience is
+ * shorter.  0: as long as usual. */
+void pg_hurry(struct pg *pg, int64_t ms);
 /* Do the conf's patterns want it? */
 bool pg_wants(const struct pg *pg, struct slice schema, struct slice name);
 /* "leat_PIPELINE", or as near to it as a slot's name can be. */

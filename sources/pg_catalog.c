@@ -7,6 +7,8 @@
 
 #include "sources/pg_query.h"
 
+#define DESCRIBE_MS 10000
+
 static const char describe_sql[] =
 	"SELECT v.i, CASE WHEN t.oid IS NOT NULL"
 	" THEN pg_catalog.format_type(v.type, v.modifier) END,"
@@ -112,10 +114,14 @@ int pg_catalog_describe(void *arg, struct table *proto, struct arena *a,
 	put_columns(proto, &names, &types, &modifiers);
 	if (names.failed || types.failed || modifiers.failed) {
 		err_no_memory(e);
-	} else if (pg_side(pg, e) == 0) {
+	} else {
 		const char *params[] = {oid, names.p, types.p, modifiers.p};
 
-		res = pg_query_params(&pg->side, describe_sql, params, 4, e);
+		pg_hurry(pg, DESCRIBE_MS);
+		if (pg_side(pg, e) == 0)
+			res = pg_query_params(&pg->side, describe_sql, params, 4,
+					      e);
+		pg_hurry(pg, 0);
 	}
 	if (res != NULL) {
 		take_facts(res, proto, a);

@@ -175,6 +175,11 @@ static int await_start(struct pg_session *s, int64_t timeout_ms, struct err *e)
 	int64_t deadline = clock_mono_ms() + timeout_ms;
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 
+	if (s->until_ms != 0 && s->until_ms < deadline) {
+		deadline = s->until_ms;
+		timeout_ms = deadline - clock_mono_ms();
+	}
+
 	for (;;) {
 		if (next == PGRES_POLLING_OK)
 			return 0;

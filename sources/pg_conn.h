@@ -34,7 +34,8 @@ struct pg_session {
 	int wake_fd;	/* heeded while waiting, -1: none.  A wake-up leaves one
 			   more second: only a stop can mean us there */
 	bool is_woken;
-	int64_t answer_ms; /* a server that takes longer is dead; 0: the usual */
+	int64_t until_ms; /* clock_mono_ms(): what is not done or answered by then
+			     has failed; 0: the usual times */
 	bool is_walsender;
 	/* set by the server's notices */
 	bool publication_skipped;

@@ -115,8 +115,8 @@ int pg_query_await(struct pg_session *s, int64_t deadline_ms,
 static struct pg_result *collect(struct pg_session *s, struct err *e)
 {
 	struct pg_result *res;
-	int64_t limit = s->answer_ms ? s->answer_ms : ANSWER_MS;
-	int rc = pg_query_await(s, clock_mono_ms() + limit, &res, e);
+	int64_t until = s->until_ms ? s->until_ms : clock_mono_ms() + ANSWER_MS;
+	int rc = pg_query_await(s, until, &res, e);
 
 	if (rc == 0)
 		err_set(e, CODE_source_unreachable,

@@ -19,7 +19,7 @@
 #include "sources/pg_state.h"
 
 #define MONITOR_MS 10000
-#define ANSWER_MS 2000
+#define ASK_MS 5000
 #define CONNECT_MS 3000
 #define LOOK_MS 1000
 #define RECONNECT_MS 5000
@@ -61,18 +61,16 @@ static int try_side(struct pg *pg, int64_t now, struct err *e)
 	return pg_conn_open(&pg->side, &pg->walsender, CONNECT_MS, e);
 }
 
-/* The stream stands still meanwhile: not for longer than the server would put
- * up with. */
 static int ask(struct pg *pg, int64_t now, struct pg_slot *slot)
 {
 	struct err why = ERR_INIT;
 	int rc;
 
-	if (try_side(pg, now, &why) != 0)
-		return -1;
-	pg->side.answer_ms = ANSWER_MS;
-	rc = pg_slot_read(pg, slot, &why);
-	pg->side.answer_ms = 0;
+	pg_hurry(pg, ASK_MS);
+	rc = try_side(pg, now, &why);
+	if (rc == 0)
+		rc = pg_slot_read(pg, slot, &why);
+	pg_hurry(pg, 0);
 	return rc;
 }
 
@@ -93,7 +91,7 @@ int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
 	if (now < pg_watch_due(pg))
 		return 0;
 	pg->watch.asked_ms = now;
-	if (ask(pg, now, &slot) < 0) {
+	if (ask(pg, now, &slot) != 0) {
 		atomic_store(&pg->base.behind_bytes, UINT64_MAX);
 		return 0;
 	}
@@ -113,6 +111,7 @@ int64_t pg_watch_due(const struct pg *pg)
 int pg_watch_shutdown(struct pg *pg, int64_t now, struct err *e)
 {
 	struct err why = ERR_INIT;
+	int rc;
 
 	if (pg->stream.flush >= pg->stream.received ||
 	    now - pg->stream.moved_ms < STUCK_MS ||
@@ -121,7 +120,10 @@ int pg_watch_shutdown(struct pg *pg, int64_t now, struct err *e)
 	pg->watch.looked_ms = now;
 	/* a fast shutdown ends ordinary sessions first; what counts is that no
 	 * new one is let in */
-	if (try_side(pg, now, &why) >= 0 || why.code != CODE_source_unreachable)
+	pg_hurry(pg, CONNECT_MS);
+	rc = try_side(pg, now, &why);
+	pg_hurry(pg, 0);
+	if (rc >= 0 || why.code != CODE_source_unreachable)
 		return 0;
 	err_set(e, CODE_source_unreachable,
 		"the server seems to be stopping: letting go of it: %s", why.msg);
@@ -195,12 +197,15 @@ static bool slot_is_lost(struct pg *pg, struct err *e)
 {
 	struct err why = ERR_INIT;
 	struct pg_slot slot;
+	int rc;
 
 	/* the session may have died with the walsender */
 	if (!pg_conn_is_alive(&pg->side))
 		pg_conn_close(&pg->side);
-	if (pg_slot_read(pg, &slot, &why) < 0 ||
-	    pg_slot_refuse_lost(pg, &slot, &why) == 0)
+	pg_hurry(pg, ASK_MS);
+	rc = pg_slot_read(pg, &slot, &why);
+	pg_hurry(pg, 0);
+	if (rc < 0 || pg_slot_refuse_lost(pg, &slot, &why) == 0)
 		return false;
 	if (why.code != CODE_slot_lost)
 		return false;

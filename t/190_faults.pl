@@ -146,6 +146,23 @@ scenario 'the side connection is ended' => sub {
 	$rig->stop;
 };
 
+scenario 'the side connection is silent when a table has a new shape' => sub {
+	my $rig = through_proxy('mute');
+	my $before = $proxy->count->{accepted};
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1);
+	my $mark = $pg->log_mark;
+	$rig->query('ALTER TABLE t ADD COLUMN n int');
+	$proxy->freeze($before + 2);	# the first is the walsender's
+	$rig->insert_n(2);
+	$rig->await_said(qr/table "public\.t": .* code=source_unreachable\b/, 60);
+	unlike($pg->log_since($mark), qr/replication timeout/, 'the stream is not held up for longer than the server waits');
+	$proxy->pass;
+	$rig->await_ids(1, 2);
+	$rig->is_sound;
+	$rig->stop;
+};
+
 sub Leat::Rig::insert_n {
 	my ($self, $id) = @_;
 	$self->query("INSERT INTO t VALUES ($id, 'x', 1)");

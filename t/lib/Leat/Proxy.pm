@@ -5,6 +5,8 @@
 #	$proxy->swallow; reads from both sides and throws it away, until pass
 #	$proxy->deaf;	 the server's bytes pass, the client's stay unread
 #	$proxy->pass;	 normal again
+#	$proxy->freeze(n);  the n-th connection and all later ones move nothing,
+#			 until pass
 #	$proxy->cut;	 ends all connections in order (FIN)
 #	$proxy->reset;	 ends them with RST
 #	$proxy->cut_after(n);	cuts when n more bytes came from the server
@@ -61,7 +63,10 @@ for my $word (qw(stall swallow deaf pass cut reset refuse)) {
 	*$word = sub { $_[0]->ask($word); return $_[0] };
 }
 
-sub cut_after { $_[0]->ask("cut_after $_[1]"); return $_[0] }
+for my $word (qw(cut_after freeze)) {
+	no strict 'refs';
+	*$word = sub { $_[0]->ask("$word $_[1]"); return $_[0] };
+}
 
 sub count {
 	my %count;
@@ -92,7 +97,8 @@ sub serve {
 	}
 }
 
-# A side is { from, to, pending, is_up }; both sides of a pair know each other.
+# A side is { from, to, pending, is_up, number }; both sides of a pair know each
+# other.
 sub wanted {
 	my ($state) = @_;
 	my $r = IO::Select->new($state->{control}, $state->{listen});
@@ -100,6 +106,7 @@ sub wanted {
 	return ($r, $w) if $state->{mode} eq 'stall';
 	for my $side (values %{ $state->{pairs} }) {
 		next if $side->{is_up} && $state->{mode} eq 'deaf';
+		next if $state->{frozen} && $side->{number} >= $state->{frozen};
 		if (length $side->{pending}) { $w->add($side->{to}) }
 		elsif (!$side->{eof}) { $r->add($side->{from}) }
 	}
@@ -117,8 +124,10 @@ sub accept_one {
 		return;
 	}
 	$_->blocking(0) for $client, $server;
-	my $up = { from => $client, to => $server, pending => '', is_up => 1 };
-	my $down = { from => $server, to => $client, pending => '', other => $up };
+	my $up = { from => $client, to => $server, pending => '', is_up => 1,
+		number => $state->{accepted} };
+	my $down = { from => $server, to => $client, pending => '', other => $up,
+		number => $state->{accepted} };
 	$up->{other} = $down;
 	$state->{pairs}{$client} = $up;
 	$state->{pairs}{$server} = $down;
@@ -201,7 +210,10 @@ sub obey {
 	my $answer = 'ok';
 	if ($word =~ /^(stall|swallow|deaf|pass|refuse)$/) {
 		$state->{mode} = $word;
+		delete $state->{frozen};
 		close_all($state) if $word eq 'refuse';
+	} elsif ($word =~ /^freeze (\d+)$/) {
+		$state->{frozen} = $1;
 	} elsif ($word =~ /^(cut|reset)$/) {
 		close_all($state, $word eq 'reset');
 	} elsif ($word =~ /^cut_after (\d+)$/) {
