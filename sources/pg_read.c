@@ -72,9 +72,11 @@ static int broke(struct pg *pg, const struct batch *b, struct pg_result *failed,
 	return 1;
 }
 
-/* What the decoder cannot take it can never take. */
-static int refused(const struct pg *pg, struct err *e)
+/* What the decoder cannot take it can never take, unless it was damaged on its
+ * way. */
+static int refused(struct pg *pg, struct err *e)
 {
+	pg_watch_explain(pg, NULL, e);
 	if (code_kind(e->code) == CODE_STOP)
 		err_hint(e, "To go on behind it, with a gap: leat offsets set %s now --accept-gap",
 			 pg->base.pipeline);

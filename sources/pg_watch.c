@@ -213,11 +213,22 @@ static bool slot_is_lost(struct pg *pg, struct err *e)
 	return true;
 }
 
+/* What may pass by itself, or not: the place tells. */
+static void doubt(struct pg *pg, const char *state, enum code code, struct err *e)
+{
+	if (count_failure(pg, state) >= SAME_FAILURES)
+		poison(pg, e, "It has failed there three times in a row.");
+	else
+		e->code = code;
+}
+
 void pg_watch_explain(struct pg *pg, const struct pg_result *failed,
 		      struct err *e)
 {
 	char state[6];
 
+	if (failed == NULL && e->code == CODE_source_protocol)
+		doubt(pg, "", CODE_source_protocol, e);
 	if (failed == NULL)
 		return;
 	snprintf(state, sizeof(state), "%s", pg_result_state(failed));
@@ -231,9 +242,5 @@ void pg_watch_explain(struct pg *pg, const struct pg_result *failed,
 		return;
 	if (pg_state_in(state, "57") || pg_state_in(state, "08"))
 		return;
-	/* everything else may pass, or not: the place tells */
-	if (count_failure(pg, state) >= SAME_FAILURES)
-		poison(pg, e, "It has failed there three times in a row.");
-	else
-		e->code = CODE_source_unreachable;
+	doubt(pg, state, CODE_source_unreachable, e);
 }

@@ -15,8 +15,9 @@ int64_t pg_watch_due(const struct pg *pg);
  * that does not happen for lack of progress at the sink: is it stopping? */
 int pg_watch_shutdown(struct pg *pg, int64_t now_ms, struct err *e) MUST_CHECK;
 
-/* The stream broke with the server's error `failed` (may be NULL) and *e: looks
- * for the real cause, which may turn *e into a code that stops the pipeline. */
+/* The stream broke with the server's error `failed` (may be NULL) and *e, or made
+ * no sense: looks for the real cause, which may turn *e into a code that stops
+ * the pipeline. */
 void pg_watch_explain(struct pg *pg, const struct pg_result *failed,
 		      struct err *e);
 

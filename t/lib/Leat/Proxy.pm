@@ -7,6 +7,9 @@
 #	$proxy->pass;	 normal again
 #	$proxy->freeze(n);  the n-th connection and all later ones move nothing,
 #			 until pass
+#	$proxy->dribble; the server's bytes go on one by one, until pass
+#	$proxy->alter(n, how);  alters n changes in replication (Leat::Meddler);
+#			 connections made after the first such call only
 #	$proxy->cut;	 ends all connections in order (FIN)
 #	$proxy->reset;	 ends them with RST
 #	$proxy->cut_after(n);	cuts when n more bytes came from the server
@@ -23,11 +26,13 @@ use Errno qw(EAGAIN EWOULDBLOCK EINTR);
 use IO::Handle;
 use IO::Select;
 use IO::Socket::INET;
-use Socket;
+use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
 
+use Leat::Meddler;
 use Leat::Test ();
 
 use constant CHUNK => 65536;
+use constant DRIBBLE => 0.0002;	# seconds from byte to byte
 
 sub new {
 	my ($class, $upstream) = @_;
@@ -58,7 +63,7 @@ sub ask {
 	return $answer;
 }
 
-for my $word (qw(stall swallow deaf pass cut reset refuse)) {
+for my $word (qw(stall swallow deaf dribble pass cut reset refuse)) {
 	no strict 'refs';
 	*$word = sub { $_[0]->ask($word); return $_[0] };
 }
@@ -67,6 +72,8 @@ for my $word (qw(cut_after freeze)) {
 	no strict 'refs';
 	*$word = sub { $_[0]->ask("$word $_[1]"); return $_[0] };
 }
+
+sub alter { $_[0]->ask("alter $_[1] $_[2]"); return $_[0] }
 
 sub count {
 	my %count;
@@ -124,10 +131,12 @@ sub accept_one {
 		return;
 	}
 	$_->blocking(0) for $client, $server;
+	setsockopt $client, IPPROTO_TCP, TCP_NODELAY, 1;
 	my $up = { from => $client, to => $server, pending => '', is_up => 1,
 		number => $state->{accepted} };
 	my $down = { from => $server, to => $client, pending => '', other => $up,
 		number => $state->{accepted} };
+	$down->{meddler} = Leat::Meddler->new if defined $state->{how};
 	$up->{other} = $down;
 	$state->{pairs}{$client} = $up;
 	$state->{pairs}{$server} = $down;
@@ -138,7 +147,7 @@ sub move {
 	my ($state, $side) = @_;
 	for my $s ($side, $side->{other}) {
 		if (length $s->{pending}) {
-			my $n = syswrite $s->{to}, $s->{pending};
+			my $n = push_out($state, $s);
 			if (defined $n) { substr($s->{pending}, 0, $n, '') }
 			elsif (!$!{EAGAIN} && !$!{EINTR}) { return close_pair($state, $s) }
 		}
@@ -158,6 +167,14 @@ sub move {
 	}
 }
 
+# As syswrite.
+sub push_out {
+	my ($state, $s) = @_;
+	return syswrite $s->{to}, $s->{pending} if $s->{is_up} || $state->{mode} ne 'dribble';
+	select undef, undef, undef, DRIBBLE;
+	return syswrite $s->{to}, $s->{pending}, 1;
+}
+
 # True when the pair is gone.
 sub took {
 	my ($state, $s, $bytes) = @_;
@@ -174,8 +191,10 @@ sub took {
 			return 1;
 		}
 	}
+	$bytes = $s->{meddler}->pass($bytes, $state->{how}, \$state->{alter}) if $s->{meddler};
 	$s->{pending} .= $bytes;
-	my $n = syswrite $s->{to}, $s->{pending};
+	return 0 unless length $s->{pending};
+	my $n = push_out($state, $s);
 	substr($s->{pending}, 0, $n, '') if $n;
 	return 0;
 }
@@ -208,7 +227,7 @@ sub obey {
 	exit 0 unless defined $word;
 	chomp $word;
 	my $answer = 'ok';
-	if ($word =~ /^(stall|swallow|deaf|pass|refuse)$/) {
+	if ($word =~ /^(stall|swallow|deaf|dribble|pass|refuse)$/) {
 		$state->{mode} = $word;
 		delete $state->{frozen};
 		close_all($state) if $word eq 'refuse';
@@ -218,6 +237,8 @@ sub obey {
 		close_all($state, $word eq 'reset');
 	} elsif ($word =~ /^cut_after (\d+)$/) {
 		$state->{cut_after} = $1;
+	} elsif ($word =~ /^alter (\d+) (\w+)$/) {
+		@$state{qw(alter how)} = ($1, $2);
 	} elsif ($word eq 'count') {
 		$answer = join ' ', $state->{accepted}, keys(%{ $state->{pairs} }) / 2,
 			$state->{up}, $state->{down};
