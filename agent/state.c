@@ -46,23 +46,68 @@ int state_make_dir(const char *dir, struct err *e)
 	return file_mkdirs(dir, e) == 0 ? 0 : not_ours(dir, e);
 }
 
+/* SQLite writes no file of a format that is newer than itself. */
+static bool is_marked_readonly(const struct state *st)
+{
+	char path[PATH_SIZE + 16];
+
+	snprintf(path, sizeof(path), "%s/state.db", st->dir);
+	return sqlite3_extended_errcode(st->db) == SQLITE_READONLY &&
+	       access(path, W_OK) == 0;
+}
+
 /* What SQLite says about the file itself is a verdict on the state; the rest is
- * the disk's. */
+ * the disk's.  All SQL is our own: what makes no sense to SQLite has met tables
+ * that are not. */
+static enum code code_of(const struct state *st, int rc)
+{
+	switch (rc) {
+	case SQLITE_READONLY:
+		return is_marked_readonly(st) ? CODE_state_corrupt
+					      : CODE_state_failed;
+	case SQLITE_NOMEM:
+		return CODE_no_memory;
+	case SQLITE_FULL:
+		return CODE_disk_full;
+	case SQLITE_CONSTRAINT:
+	case SQLITE_CORRUPT:
+	case SQLITE_ERROR:
+	case SQLITE_MISMATCH:
+	case SQLITE_NOTADB:
+	case SQLITE_SCHEMA:
+	case SQLITE_TOOBIG:
+		return CODE_state_corrupt;
+	default:
+		return CODE_state_failed;
+	}
+}
+
+static void hint_corrupt(const struct state *st, struct err *e)
+{
+	err_hint(e, "If the sink keeps the cursor (a log does), remove the "
+		    "directory \"%s\": it is made again.", st->dir);
+}
+
+/* What SQLite finds nothing wrong with. */
+static int damaged(const struct state *st, const char *how, struct err *e)
+{
+	err_set(e, CODE_state_corrupt, "\"%s/state.db\" is damaged: %s",
+		st->dir, how);
+	hint_corrupt(st, e);
+	return -1;
+}
+
 static int fail(struct state *st, int rc, const char *what, struct err *e)
 {
-	enum code code = CODE_state_failed;
+	enum code code = code_of(st, rc);
 
-	if (rc == SQLITE_FULL)
-		code = CODE_disk_full;
-	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB || rc == SQLITE_SCHEMA)
-		code = CODE_state_corrupt;
 	err_set(e, code, "could not %s \"%s/state.db\": %s", what, st->dir,
 		st->db ? sqlite3_errmsg(st->db) : sqlite3_errstr(rc));
-	if (rc == SQLITE_READONLY || rc == SQLITE_CANTOPEN || rc == SQLITE_PERM)
-		not_ours(st->dir, e);
 	if (code == CODE_state_corrupt)
-		err_hint(e, "If the sink keeps the cursor (a log does), remove "
-			    "the directory \"%s\": it is made again.", st->dir);
+		hint_corrupt(st, e);
+	else if (rc == SQLITE_READONLY || rc == SQLITE_CANTOPEN ||
+		 rc == SQLITE_PERM)
+		not_ours(st->dir, e);
 	return -1;
 }
 
@@ -74,23 +119,53 @@ static int exec(struct state *st, const char *sql, const char *what,
 	return rc == SQLITE_OK ? 0 : fail(st, rc, what, e);
 }
 
+static int read_version(struct state *st, int *version, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	int rc = sqlite3_prepare_v2(st->db, "PRAGMA user_version", -1, &q, NULL);
+
+	if (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW)
+		*version = sqlite3_column_int(q, 0);
+	sqlite3_finalize(q);
+	if (rc != SQLITE_ROW)
+		return fail(st, rc, "read", e);
+	if (*version != 0 && *version != SCHEMA_VERSION)
+		return err_set(e, CODE_state_corrupt,
+			       "\"%s/state.db\" has format %d, this leat knows %d",
+			       st->dir, *version, SCHEMA_VERSION);
+	return 0;
+}
+
+/* Damage is told here, as a whole: met later by a statement, some of it looks
+ * like a lack of memory. */
+static int check_pages(struct state *st, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	int rc = sqlite3_prepare_v2(st->db, "PRAGMA quick_check(1)", -1, &q,
+				    NULL);
+	const char *text = NULL;
+
+	if (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+		text = (const char *)sqlite3_column_text(q, 0);
+		if (text == NULL)
+			rc = SQLITE_NOMEM;
+	}
+	if (text == NULL)
+		fail(st, rc, "read", e);
+	else if (strcmp(text, "ok") != 0)
+		damaged(st, text, e);
+	sqlite3_finalize(q);
+	return err_is_set(e) ? -1 : 0;
+}
+
 static int setup(struct state *st, enum state_mode mode, bool is_durable,
 		 struct err *e)
 {
-	sqlite3_stmt *q = NULL;
-	int version = -1, rc;
+	int version = 0;
 
 	sqlite3_busy_timeout(st->db, 5000);
-	rc = sqlite3_prepare_v2(st->db, "PRAGMA user_version", -1, &q, NULL);
-	if (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW)
-		version = sqlite3_column_int(q, 0);
-	sqlite3_finalize(q);
-	if (version < 0)
-		return fail(st, rc, "read", e);
-	if (version != 0 && version != SCHEMA_VERSION)
-		return err_set(e, CODE_state_corrupt,
-			       "\"%s/state.db\" has format %d, this leat knows %d",
-			       st->dir, version, SCHEMA_VERSION);
+	if (read_version(st, &version, e) != 0 || check_pages(st, e) != 0)
+		return -1;
 	if (mode == STATE_LOOK)
 		return version == 0 ? err_set(e, CODE_failed,
 					      "\"%s/state.db\" is empty", st->dir)
@@ -195,21 +270,39 @@ static int finish(struct state *st, sqlite3_stmt *q, struct err *e)
 	return rc == SQLITE_DONE ? 0 : fail(st, rc, "write", e);
 }
 
+/* The bytes of the first column.  That there was no memory for them must not
+ * look like NULL. */
+static int column(struct state *st, sqlite3_stmt *q, struct slice *out)
+{
+	out->p = sqlite3_column_blob(q, 0);
+	out->n = (size_t)sqlite3_column_bytes(q, 0);
+	return out->p == NULL && sqlite3_errcode(st->db) == SQLITE_NOMEM
+		       ? SQLITE_NOMEM
+		       : SQLITE_ROW;
+}
+
+/* The table "pipeline" has one row. */
+static int fail_row(struct state *st, int rc, struct err *e)
+{
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+		return damaged(st, "its row is not one of leat's", e);
+	return fail(st, rc, "read", e);
+}
+
 int state_cursor(struct state *st, struct buf *out, struct err *e)
 {
 	sqlite3_stmt *q = prepare(st, "SELECT cursor FROM pipeline", e);
+	struct slice text;
 	int rc;
 
 	if (q == NULL)
 		return -1;
 	rc = sqlite3_step(q);
-	if (rc == SQLITE_ROW)
-		buf_put(out, sqlite3_column_text(q, 0),
-			(size_t)sqlite3_column_bytes(q, 0));
+	if (rc == SQLITE_ROW && (rc = column(st, q, &text)) == SQLITE_ROW)
+		buf_slice(out, text);
 	sqlite3_finalize(q);
 	if (rc != SQLITE_ROW)
-		return fail(st, rc == SQLITE_DONE ? SQLITE_CORRUPT : rc, "read",
-			    e);
+		return fail_row(st, rc, e);
 	return out->failed ? err_no_memory(e) : 0;
 }
 
@@ -236,15 +329,19 @@ int state_set_cursor(struct state *st, const struct cursor *c, struct err *e)
 int state_pending(struct state *st, uint32_t *incarnation, struct err *e)
 {
 	sqlite3_stmt *q = prepare(st, "SELECT pending FROM pipeline", e);
+	int64_t n = -1;
 	int rc;
 
 	if (q == NULL)
 		return -1;
 	rc = sqlite3_step(q);
-	*incarnation = rc == SQLITE_ROW ? (uint32_t)sqlite3_column_int64(q, 0)
-					: 0;
+	if (rc == SQLITE_ROW)
+		n = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);
-	return rc == SQLITE_ROW ? 0 : fail(st, rc, "read", e);
+	if (n < 0 || n > UINT32_MAX)
+		return fail_row(st, rc, e);
+	*incarnation = (uint32_t)n;
+	return 0;
 }
 
 int state_set_pending(struct state *st, uint32_t incarnation, struct err *e)
@@ -294,6 +391,21 @@ int state_forget_tables(struct state *st, uint64_t seq, struct err *e)
 	return finish(st, q, e);
 }
 
+static struct table *decode(struct state *st, struct slice shape, struct err *e)
+{
+	struct wire w = wire_of(shape);
+	struct table *tab = table_decode(&w, e);
+
+	if (tab != NULL && wire_left(&w) == 0)
+		return tab;
+	table_unref(tab);
+	if (tab != NULL || e->code == CODE_log_corrupt) {
+		*e = ERR_INIT;
+		damaged(st, "a table version cannot be read", e);
+	}
+	return NULL;
+}
+
 int state_each_table(struct state *st,
 		     int (*fn)(void *arg, struct table *tab, struct err *e),
 		     void *arg, struct err *e)
@@ -305,19 +417,15 @@ int state_each_table(struct state *st,
 	if (q == NULL)
 		return -1;
 	while (result == 0 && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-		struct slice shape = {sqlite3_column_blob(q, 0),
-				      (size_t)sqlite3_column_bytes(q, 0)};
-		struct wire w = wire_of(shape);
-		struct table *tab = table_decode(&w, e);
+		struct table *tab;
+		struct slice shape;
 
-		if (tab == NULL) {
-			if (e->code == CODE_log_corrupt)
-				e->code = CODE_state_corrupt;
-			result = -1;
-		} else {
-			result = fn(arg, tab, e);
-			table_unref(tab);
-		}
+		rc = column(st, q, &shape);
+		if (rc != SQLITE_ROW)
+			break;
+		tab = decode(st, shape, e);
+		result = tab != NULL ? fn(arg, tab, e) : -1;
+		table_unref(tab);
 	}
 	sqlite3_finalize(q);
 	if (result == 0 && rc != SQLITE_DONE)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "t/tap.h"
 
 static char dir[] = "/tmp/leat-state.XXXXXX";
@@ -78,6 +80,47 @@ static void test_tables(void)
 	state_close(st);
 }
 
+/* Alters the file behind leat's back, and reads all of it. */
+static enum code read_after(const char *sql)
+{
+	struct err e = ERR_INIT;
+	struct buf text = BUF_INIT;
+	struct state *st;
+	uint32_t pending;
+	unsigned seen = 0;
+	char path[64];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/p/state.db", dir);
+	if (sqlite3_open(path, &db) != SQLITE_OK ||
+	    sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		printf("# %s: %s\n", sql, sqlite3_errmsg(db));
+	sqlite3_close(db);
+	st = state_open(dir, "p", STATE_CREATE, true, &e);
+	if (st != NULL && state_cursor(st, &text, &e) == 0 &&
+	    state_pending(st, &pending, &e) == 0 &&
+	    state_each_table(st, count, &seen, &e) == 0)
+		e = ERR_INIT;
+	state_close(st);
+	buf_fini(&text);
+	return e.code;
+}
+
+static void test_altered(void)
+{
+	ok(read_after("BEGIN; COMMIT") == CODE_none, "what is whole can be read");
+	ok(read_after("UPDATE table_version SET shape = shape || x'00'") ==
+		   CODE_state_corrupt, "a shape that is too long is damage");
+	ok(read_after("UPDATE table_version SET shape = x'01'") ==
+		   CODE_state_corrupt, "so is one cut short");
+	ok(read_after("DELETE FROM table_version; UPDATE pipeline SET pending = -1") ==
+		   CODE_state_corrupt, "an incarnation that there cannot be");
+	ok(read_after("DELETE FROM pipeline") == CODE_state_corrupt,
+	   "a missing row");
+	ok(read_after("DROP TABLE pipeline") == CODE_state_corrupt,
+	   "and a missing table");
+}
+
 static void test_damage(void)
 {
 	struct err e = ERR_INIT;
@@ -107,6 +150,7 @@ int main(void)
 		abort();
 	test_cursor();
 	test_tables();
+	test_altered();
 	test_damage();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	if (system(cmd) != 0)
