@@ -373,8 +373,10 @@ static void try_walsender(struct check *c)
 {
 	struct err why = ERR_INIT;
 
+	/* a pooler may let one in as an ordinary session */
 	if (pg_conn_open(&c->pg->walsender, NULL, c->pg->conf->connect_timeout,
-			 &why) < 0) {
+			 &why) < 0 ||
+	    pg_query_run(&c->pg->walsender, "IDENTIFY_SYSTEM", &why) < 0) {
 		err_wrap(&why, "replication connection");
 		report_err(c->r, c->where, &why);
 	}

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define POOLER "If a connection pooler stands in between: logical replication needs a direct connection to the server."
+
 /* The first line that fits decides.  RETRY codes are those where the same
  * request may succeed later without a change of the conf. */
 static const struct {
@@ -10,14 +12,15 @@ static const struct {
 	enum code code;
 	const char *hint;
 } states[] = {
-	{"08P01", CODE_source_config,
-	 "If a connection pooler stands in between: logical replication needs a direct connection to the server."},
+	{"08P01", CODE_source_config, POOLER},
 	{"08", CODE_source_unreachable, NULL},
 	{"28", CODE_source_refused,
 	 "Check user and password, and pg_hba.conf: a logical replication connection matches an ordinary database line there, not the keyword replication."},
 	{"3D000", CODE_source_refused, "Check dbname in conninfo."},
 	{"3F000", CODE_source_config, NULL},
 	{"40", CODE_source_unreachable, NULL},
+	/* a command of replication, in an ordinary session */
+	{"42601", CODE_source_config, POOLER},
 	{"42501", CODE_source_refused,
 	 "Give the role what it lacks: ALTER ROLE ... REPLICATION (on RDS: GRANT rds_replication TO ...), and for create_publication CREATE on the database and ownership of the tables."},
 	{"53100", CODE_source_unreachable, NULL},

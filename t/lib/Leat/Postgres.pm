@@ -154,6 +154,16 @@ sub set_conf {
 	return $self;
 }
 
+# A copy in the data directory, the server's own and nobody else's.
+sub take_file {
+	my ($self, $path) = @_;
+	my $copy = "$self->{data}/" . ($path =~ m{([^/]+)\z})[0];
+	File::Copy::copy($path, $copy) or croak "cp $path: $!";
+	chmod 0600, $copy;
+	chown split(/:/, $as_user), $copy if $as_user;
+	return $self;
+}
+
 sub reload {
 	my ($self) = @_;
 	my $mark = $self->log_mark;
