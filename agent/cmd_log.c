@@ -47,7 +47,8 @@ static const char help[] =
 	"                    may be given more than once\n"
 	"  --op OP,...       only these: insert, update, delete, read, truncate,\n"
 	"                    schema, message, gap\n"
-	"  --format FORMAT   debezium (default) or row\n"
+	"  --format FORMAT   debezium (default), row or cloudevents; behind it, with\n"
+	"                    commas, options of leat-envelope(7): debezium,schemas=yes\n"
 	"  -n COUNT          no more than so many events\n"
 	"options of stat and verify:\n"
 	"  --json            print JSON\n"
@@ -116,14 +117,42 @@ static int take_ops(struct request *rq, const char *text)
 	return 0;
 }
 
+static const struct opt encoding_opts[] = {
+	ENCODING_OPTS(0),
+	OPT_END,
+};
+
+/* "debezium,schemas=yes": the options of a sink, in one word. */
 static int take_format(struct request *rq, const char *text)
 {
-	for (int i = 0; format_names[i] != NULL; i++)
-		if (strcmp(format_names[i], text) == 0) {
-			rq->view.format = (enum format)i;
-			return 0;
-		}
-	return cli_usage(rq->cli, "\"%s\" is not a format: debezium or row", text);
+	struct slice rest = slice_of(text);
+	struct err e = ERR_INIT;
+	int rc = 0;
+
+	opt_free(encoding_opts, &rq->view.encoding);
+	rq->view.encoding = (struct encoding){0};
+	for (bool is_first = true; rc == 0 && rest.n > 0; is_first = false) {
+		struct slice value = slice_cut(&rest, ',');
+		struct slice name = SLICE("format");
+		char words[2][128];
+		const char *given = words[1];
+		const struct opt *o;
+
+		if (!is_first)
+			name = slice_cut(&value, '=');
+		snprintf(words[0], sizeof(words[0]), "%.*s", SLICE_ARG(name));
+		snprintf(words[1], sizeof(words[1]), "%.*s", SLICE_ARG(value));
+		o = opt_find(encoding_opts, words[0]);
+		if (o == NULL)
+			return cli_usage(rq->cli, "--format has no option \"%s\"",
+					 words[0]);
+		rc = opt_set(o, &rq->view.encoding, &given, 1, &e);
+	}
+	if (rc != 0 || encoding_check(&rq->view.encoding, &e) != 0) {
+		e.code = CODE_usage;
+		return cli_fail(&e);
+	}
+	return 0;
 }
 
 static int take_from(struct request *rq, const char *text)

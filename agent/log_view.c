@@ -15,6 +15,7 @@
 
 struct show {
 	const struct log_view *view;
+	struct encoder *encoder;
 	struct encoded enc;
 	struct buf out;
 	size_t at_once; /* the longest write that cannot block after poll() */
@@ -106,7 +107,7 @@ static bool is_behind(const struct log_view *v, const struct event *ev)
 
 static int show_event(struct show *s, const struct event *ev, struct err *e)
 {
-	if (encode_event(s->view->format, ev, &s->enc, e) != 0)
+	if (encode_event(s->encoder, ev, &s->enc, e) != 0)
 		return -1;
 	for (size_t i = 0; i < s->enc.n; i++) {
 		const struct record *r = &s->enc.rec[i];
@@ -163,20 +164,26 @@ static int show_all(struct show *s, struct log_reader *r, struct batch *b,
 int log_view_run(const char *path, const struct log_start *start,
 		 const struct log_view *view, struct err *e)
 {
-	struct show s = {.view = view, .at_once = PIPE_BUF};
+	struct show s = {.view = view, .at_once = PIPE_BUF,
+			 .encoder = encoder_new(&view->encoding)};
 	struct log_reader *r = log_reader_open(path, start, NULL, e);
+	struct err ignored = ERR_INIT;
 	struct batch *b = batch_new();
 	struct stat st;
 	int rc = -1;
 
 	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
 		s.at_once = SSIZE_MAX;
-	if (b == NULL)
+	if (b == NULL || s.encoder == NULL)
 		err_no_memory(e);
 	else if (r != NULL)
 		rc = show_all(&s, r, b, e);
+	/* what stands before an event that cannot be written */
+	if (rc != 0)
+		(void)!flush(&s, &ignored);
 	log_reader_close(r);
 	batch_free(b);
+	encoder_free(s.encoder);
 	encoded_fini(&s.enc);
 	buf_fini(&s.out);
 	return rc;

@@ -6,7 +6,7 @@
 #include "schema/encode.h"
 
 struct log_view {
-	enum format format;
+	struct encoding encoding;
 	const struct slice *tables; /* patterns; none: all events */
 	size_t ntables;
 	unsigned ops;	 /* 1 << op; 0: all */

@@ -5,20 +5,6 @@
 #include "config.h"
 #include "schema/debezium.h"
 
-static void put_image(struct buf *b, const struct shown *s,
-		      const struct value *v)
-{
-	bool key_only = v == s->before && s->ev->before_kind == BEFORE_KEY;
-
-	if (v == NULL) {
-		json_lit(b, "null");
-		return;
-	}
-	buf_u8(b, '{');
-	json_columns(b, s->ev->table, v, key_only ? COLUMNS_IDENTITY : 0);
-	json_close(b, '}');
-}
-
 /* A number as JSON text inside of a JSON string, null for 0. */
 static void put_sequence(struct buf *b, uint64_t v)
 {
@@ -109,12 +95,12 @@ static void put_truncate(struct buf *b, const struct truncate *t)
 	buf_u8(b, '}');
 }
 
-static void put_leat(struct buf *b, struct buf *scratch, const struct shown *s)
+static void put_leat(struct buf *b, const struct shown *s)
 {
 	const struct event *ev = s->ev;
 
 	json_lit(b, ",\"leat\":{\"id\":");
-	json_id(b, scratch, s);
+	json_id(b, s);
 	json_lit(b, ",\"seq\":");
 	buf_u64(b, ev->seq);
 	if (ev->table != NULL) {
@@ -143,8 +129,7 @@ static void put_message(struct buf *b, const struct message *m)
 }
 
 /* What only some operations have. */
-static void put_special(struct buf *b, struct buf *scratch,
-			const struct shown *s)
+static void put_special(struct buf *b, const struct shown *s)
 {
 	switch (s->op) {
 	case OP_MESSAGE:
@@ -152,7 +137,7 @@ static void put_special(struct buf *b, struct buf *scratch,
 		break;
 	case OP_SCHEMA:
 		json_lit(b, ",\"schema_change\":");
-		json_schema_change(b, scratch, s->ev);
+		json_schema_change(b, s->scratch, s->ev);
 		break;
 	case OP_GAP:
 		json_lit(b, ",\"gap\":");
@@ -163,12 +148,12 @@ static void put_special(struct buf *b, struct buf *scratch,
 	}
 }
 
-void debezium_value(struct buf *b, struct buf *scratch, const struct shown *s)
+void debezium_value(struct buf *b, const struct shown *s)
 {
 	json_lit(b, "{\"before\":");
-	put_image(b, s, s->before);
+	json_image(b, s, s->before);
 	json_lit(b, ",\"after\":");
-	put_image(b, s, s->after);
+	json_image(b, s, s->after);
 	json_lit(b, ",\"source\":");
 	put_source(b, s);
 	json_lit(b, ",\"transaction\":");
@@ -181,7 +166,7 @@ void debezium_value(struct buf *b, struct buf *scratch, const struct shown *s)
 	buf_i64(b, s->ev->read_us);
 	json_lit(b, ",\"ts_ns\":");
 	json_ns(b, s->ev->read_us);
-	put_special(b, scratch, s);
-	put_leat(b, scratch, s);
+	put_special(b, s);
+	put_leat(b, s);
 	buf_u8(b, '}');
 }

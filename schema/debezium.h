@@ -6,6 +6,6 @@
 #include "schema/json_encode.h"
 
 /* Appends one JSON object; scratch is overwritten. */
-void debezium_value(struct buf *b, struct buf *scratch, const struct shown *s);
+void debezium_value(struct buf *b, const struct shown *s);
 
 #endif

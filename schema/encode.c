@@ -7,13 +7,146 @@
 #include "config.h"
 #include "schema/encode.h"
 
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "schema/cloudevents.h"
+#include "schema/connect_schema.h"
 #include "schema/debezium.h"
 #include "schema/row.h"
 
 /* What one huge row needed is not kept. */
 #define KEEP_BYTES (1u << 20)
+/* More table versions than are written to at one time. */
+#define KEEP_SHAPES 1024
 
-const char *const format_names[] = {"debezium", "row", NULL};
+const char *const format_names[] = {"debezium", "row", "cloudevents", NULL};
+const char *const encoding_compats[] = {"none", "debezium", NULL};
+const char *const encoding_decimals[] = {"auto", "string", "precise", "double",
+					 NULL};
+const char *const encoding_times[] = {
+	"auto",	   "iso",	"adaptive",	"adaptive_time_microseconds",
+	"connect", "isostring", "microseconds", "nanoseconds",
+	NULL,
+};
+const char *const encoding_binaries[] = {"auto", "bytes", "base64",
+					 "base64-url-safe", "hex", NULL};
+const char *const encoding_intervals[] = {"auto", "text", "numeric", "string",
+					  NULL};
+
+struct encoder {
+	enum format format;
+	struct shape_plan plan;
+	bool has_shapes; /* the plan is not what VALUES says anyway */
+	struct map shapes; /* by the table's address */
+	struct shape *last; /* that was looked up */
+	struct buf scratch;
+};
+
+/* --- the choice of modes ----------------------------------------------- */
+
+int encoding_check(const struct encoding *how, struct err *e)
+{
+	if (!how->schemas || how->format == FORMAT_DEBEZIUM)
+		return 0;
+	err_set(e, CODE_conf_value,
+		"option schemas: format %s has no place for a schema",
+		format_names[how->format]);
+	err_hint(e, "Leave schemas out, or choose format = debezium.");
+	return -1;
+}
+
+/* What was chosen, or what the others imply. */
+static int mode(int chosen, int implied)
+{
+	return chosen > 0 ? chosen - 1 : implied;
+}
+
+static void make_plan(struct encoder *enc, const struct encoding *how)
+{
+	bool is_compat = how->compat != 0;
+	bool as_debezium = how->schemas || is_compat;
+	struct connect_modes *m = &enc->plan.modes;
+
+	m->decimal = (enum decimal_mode)mode(
+		how->decimal, as_debezium ? DECIMAL_PRECISE : DECIMAL_STRING);
+	m->time = (enum time_mode)mode(how->time, as_debezium ? TIME_ADAPTIVE
+							      : TIME_ISO);
+	m->binary = (enum binary_mode)mode(how->binary, BINARY_BYTES);
+	m->interval = (enum interval_mode)mode(
+		how->interval, as_debezium ? INTERVAL_NUMERIC : INTERVAL_TEXT);
+	m->lists = as_debezium;
+	if (how->unavailable != NULL)
+		m->unavailable = slice_of(how->unavailable);
+	else if (is_compat)
+		m->unavailable = SLICE("__debezium_unavailable_value");
+	enc->plan.whole = as_debezium || m->unavailable.p != NULL;
+	enc->plan.schemas = how->schemas;
+	enc->has_shapes = enc->plan.whole || m->decimal != DECIMAL_STRING ||
+			  m->time != TIME_ISO || m->binary != BINARY_BYTES ||
+			  m->interval != INTERVAL_TEXT;
+}
+
+struct encoder *encoder_new(const struct encoding *how)
+{
+	struct encoder *enc = calloc(1, sizeof(*enc));
+
+	if (enc == NULL)
+		return NULL;
+	enc->format = (enum format)how->format;
+	make_plan(enc, how);
+	return enc;
+}
+
+/* --- shapes -------------------------------------------------------------- */
+
+static void forget_shapes(struct encoder *enc)
+{
+	struct map_entry *ent;
+
+	for (size_t i = 0; (ent = map_next(&enc->shapes, &i)) != NULL;)
+		shape_free(ent->value);
+	map_fini(&enc->shapes);
+	enc->shapes = MAP_INIT;
+	enc->last = NULL;
+}
+
+void encoder_free(struct encoder *enc)
+{
+	if (enc == NULL)
+		return;
+	forget_shapes(enc);
+	buf_fini(&enc->scratch);
+	free(enc);
+}
+
+/* The shape keeps its table alive, so no other table takes its address. */
+static struct shape *shape_of(struct encoder *enc, const struct event *ev,
+			      struct err *e)
+{
+	struct slice name = ev->txn->origin->name;
+	struct slice key = {(const char *)&ev->table, sizeof(ev->table)};
+	struct shape *sh = enc->last;
+
+	if (sh != NULL && sh->tab == ev->table && slice_eq(sh->source, name))
+		return sh;
+	sh = map_get(&enc->shapes, key);
+	if (sh == NULL || !slice_eq(sh->source, name)) {
+		if (sh != NULL || enc->shapes.n >= KEEP_SHAPES)
+			forget_shapes(enc);
+		sh = shape_new(ev->table, name, &enc->plan);
+		key.p = sh ? (const char *)&sh->tab : NULL;
+		if (sh == NULL || map_put(&enc->shapes, key, sh) != 0) {
+			shape_free(sh);
+			err_no_memory(e);
+			return NULL;
+		}
+	}
+	enc->last = sh;
+	return sh;
+}
+
+/* --- keys ---------------------------------------------------------------- */
 
 /* NULL: the record does not tell. */
 static const struct value *key_value(const struct shown *s, uint32_t i)
@@ -39,7 +172,7 @@ static bool put_key_column(struct buf *b, const struct shown *s, uint32_t i,
 		return false;
 	json_column_name(b, s->ev->table, i, flags);
 	buf_u8(b, ':');
-	json_value(b, &s->ev->table->cols[i], v);
+	json_shown_value(b, s, i, v);
 	buf_u8(b, ',');
 	return true;
 }
@@ -83,7 +216,7 @@ static bool put_key_columns(struct buf *b, const struct shown *s,
 	return true;
 }
 
-static void put_key(struct buf *b, const struct shown *s, unsigned flags)
+static void put_plain_key(struct buf *b, const struct shown *s, unsigned flags)
 {
 	size_t start = b->n;
 
@@ -102,7 +235,57 @@ static void put_key(struct buf *b, const struct shown *s, unsigned flags)
 		b->n = start;
 }
 
-static void put_record(enum format f, const struct shown *s,
+static void put_schema(struct buf *b, const struct connect_schema *schema)
+{
+	json_lit(b, "{\"schema\":");
+	connect_schema_json(b, schema, NULL);
+	json_lit(b, ",\"payload\":");
+}
+
+static void put_key(struct buf *b, const struct shown *s,
+		    const struct encoder *enc)
+{
+	size_t start = b->n, payload;
+
+	if (enc->plan.schemas && s->op == OP_MESSAGE)
+		put_schema(b, &connect_message_key);
+	else if (enc->plan.schemas && s->shape != NULL)
+		buf_slice(b, s->shape->key_head);
+	payload = b->n;
+	put_plain_key(b, s, enc->format == FORMAT_ROW ? COLUMNS_FLAT : 0);
+	if (b->n == payload)
+		b->n = start;
+	else if (payload > start)
+		buf_u8(b, '}');
+}
+
+/* --- values -------------------------------------------------------------- */
+
+static void put_value(struct buf *b, const struct shown *s,
+		      const struct encoder *enc)
+{
+	bool is_own = s->op == OP_SCHEMA || s->op == OP_GAP;
+
+	if (enc->format == FORMAT_ROW) {
+		row_value(b, s);
+		return;
+	}
+	if (enc->format == FORMAT_CLOUDEVENTS) {
+		cloudevents_value(b, s);
+		return;
+	}
+	if (enc->plan.schemas && s->op == OP_MESSAGE)
+		put_schema(b, &connect_message);
+	else if (enc->plan.schemas && is_own)
+		json_lit(b, "{\"schema\":null,\"payload\":");
+	else if (enc->plan.schemas)
+		buf_slice(b, s->shape->value_head);
+	debezium_value(b, s);
+	if (enc->plan.schemas)
+		buf_u8(b, '}');
+}
+
+static void put_record(const struct encoder *enc, const struct shown *s,
 		       struct encoded *out)
 {
 	struct record *rec = &out->rec[out->n++];
@@ -110,39 +293,56 @@ static void put_record(enum format f, const struct shown *s,
 
 	rec->branch = s->branch;
 	rec->key_at = b->n;
-	put_key(b, s, f == FORMAT_ROW ? COLUMNS_FLAT : 0);
+	put_key(b, s, enc);
 	rec->key_n = b->n - rec->key_at;
 	rec->value_at = b->n;
-	if (f == FORMAT_ROW)
-		row_value(b, &out->scratch, s);
-	else
-		debezium_value(b, &out->scratch, s);
+	put_value(b, s, enc);
 	rec->value_n = b->n - rec->value_at;
 }
 
-int encode_event(enum format f, const struct event *ev, struct encoded *out,
-		 struct err *e)
+int encode_event(struct encoder *enc, const struct event *ev,
+		 struct encoded *out, struct err *e)
 {
-	const struct value *before =
-		ev->before_kind == BEFORE_NONE ? NULL : ev->before;
+	struct shown s = {
+		.ev = ev,
+		.op = ev->op,
+		.before = ev->before_kind == BEFORE_NONE ? NULL : ev->before,
+		.after = ev->after,
+		.scratch = &enc->scratch,
+		.err = e,
+	};
 
 	buf_reset(&out->bytes, KEEP_BYTES);
-	buf_reset(&out->scratch, KEEP_BYTES);
+	buf_reset(&enc->scratch, KEEP_BYTES);
 	out->n = 0;
-	if (ev->op == OP_UPDATE && ev->key_changed && before != NULL) {
-		put_record(f, &(struct shown){ev, 'd', OP_DELETE, before, NULL},
-			   out);
-		put_record(f, &(struct shown){ev, 'i', OP_INSERT, NULL,
-					      ev->after}, out);
-	} else {
-		put_record(f, &(struct shown){ev, 0, ev->op, before, ev->after},
-			   out);
+	if (enc->has_shapes && ev->table != NULL) {
+		s.shape = shape_of(enc, ev, e);
+		if (s.shape == NULL)
+			return -1;
 	}
-	return out->bytes.failed ? err_no_memory(e) : 0;
+	if (ev->op == OP_UPDATE && ev->key_changed && s.before != NULL) {
+		struct shown gone = s, come = s;
+
+		gone.branch = 'd';
+		gone.op = OP_DELETE;
+		gone.after = NULL;
+		put_record(enc, &gone, out);
+		come.branch = 'i';
+		come.op = OP_INSERT;
+		come.before = NULL;
+		put_record(enc, &come, out);
+	} else {
+		put_record(enc, &s, out);
+	}
+	if (out->bytes.failed)
+		return err_no_memory(e);
+	if (!err_is_set(e))
+		return 0;
+	err_wrap(e, "table \"%.*s\"", SLICE_ARG(ev->table->full_name));
+	return -1;
 }
 
 void encoded_fini(struct encoded *out)
 {
 	buf_fini(&out->bytes);
-	buf_fini(&out->scratch);
 }

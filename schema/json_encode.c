@@ -195,21 +195,108 @@ void json_column_name(struct buf *b, const struct table *tab, uint32_t i,
 	buf_u8(b, '"');
 }
 
-void json_columns(struct buf *b, const struct table *tab, const struct value *v,
+/* As a value's type in the shape has it. */
+static void put_connect(struct buf *b, const struct connect_type *t,
+			const struct connect_value *v)
+{
+	if (v->is_null) {
+		json_lit(b, "null");
+		return;
+	}
+	switch (t->kind) {
+	case CONNECT_BOOLEAN:
+		json_bool(b, v->b);
+		break;
+	case CONNECT_INT16:
+	case CONNECT_INT32:
+	case CONNECT_INT64:
+		buf_i64(b, v->i);
+		break;
+	case CONNECT_FLOAT32:
+	case CONNECT_FLOAT64:
+		put_float(b, v->s);
+		break;
+	case CONNECT_VARIABLE_DECIMAL:
+		buf_printf(b, "{\"scale\":%d,\"value\":\"", v->scale);
+		json_base64(b, v->s);
+		json_lit(b, "\"}");
+		break;
+	case CONNECT_BYTES:
+		buf_u8(b, '"');
+		json_base64(b, v->s);
+		buf_u8(b, '"');
+		break;
+	default:
+		json_string(b, v->s);
+		break;
+	}
+}
+
+static void put_list(struct buf *b, const struct shown *s, uint32_t i,
+		     struct slice rest)
+{
+	struct shape *sh = s->shape;
+	struct connect_value element;
+
+	buf_u8(b, '[');
+	while (connect_next(&sh->types[i], &sh->tab->cols[i], &rest, sh->scratch,
+			    &element, s->err) == 1) {
+		put_connect(b, sh->types[i].element, &element);
+		buf_u8(b, ',');
+	}
+	json_close(b, ']');
+}
+
+void json_shown_value(struct buf *b, const struct shown *s, uint32_t i,
+		      const struct value *v)
+{
+	struct shape *sh = s->shape;
+	struct connect_value out;
+
+	if (sh == NULL)
+		json_value(b, &s->ev->table->cols[i], v);
+	else if (connect_convert(&sh->types[i], &sh->tab->cols[i], v,
+				 sh->plan->modes.unavailable, sh->scratch, &out,
+				 s->err) != 0)
+		return;
+	else if (sh->types[i].kind == CONNECT_ARRAY && !out.is_null)
+		put_list(b, s, i, out.s);
+	else
+		put_connect(b, &sh->types[i], &out);
+}
+
+void json_columns(struct buf *b, const struct shown *s, const struct value *v,
 		  unsigned flags)
 {
-	for (uint32_t i = 0; i < tab->ncols; i++) {
-		const struct column *col = &tab->cols[i];
+	static const struct value unsent = {.tag = VALUE_NULL};
+	const struct table *tab = s->ev->table;
+	bool is_whole = s->shape != NULL && s->shape->plan->whole;
 
-		if (v[i].tag == VALUE_UNCHANGED)
-			continue;
-		if ((flags & COLUMNS_IDENTITY) && !col->is_identity)
+	for (uint32_t i = 0; i < tab->ncols; i++) {
+		bool is_none = (flags & COLUMNS_IDENTITY) &&
+			       !tab->cols[i].is_identity;
+		const struct value *shown = is_none ? &unsent : &v[i];
+
+		if (!is_whole && (is_none || shown->tag == VALUE_UNCHANGED))
 			continue;
 		json_column_name(b, tab, i, flags);
 		buf_u8(b, ':');
-		json_value(b, col, &v[i]);
+		json_shown_value(b, s, i, shown);
 		buf_u8(b, ',');
 	}
+}
+
+void json_image(struct buf *b, const struct shown *s, const struct value *v)
+{
+	bool key_only = v == s->before && s->ev->before_kind == BEFORE_KEY;
+
+	if (v == NULL) {
+		json_lit(b, "null");
+		return;
+	}
+	buf_u8(b, '{');
+	json_columns(b, s, v, key_only ? COLUMNS_IDENTITY : 0);
+	json_close(b, '}');
 }
 
 bool json_has_unchanged(const struct table *tab, const struct value *v)
@@ -255,12 +342,12 @@ void json_ns(struct buf *b, int64_t us)
 		json_lit(b, "000");
 }
 
-void json_id(struct buf *b, struct buf *scratch, const struct shown *s)
+void json_id(struct buf *b, const struct shown *s)
 {
-	scratch->n = 0;
-	event_id(s->ev, s->branch, scratch);
-	b->failed |= scratch->failed;
-	json_string(b, buf_get(scratch));
+	s->scratch->n = 0;
+	event_id(s->ev, s->branch, s->scratch);
+	b->failed |= s->scratch->failed;
+	json_string(b, buf_get(s->scratch));
 }
 
 static void put_column(struct buf *b, const struct column *col,

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "schema/event.h"
+#include "schema/shape.h"
 
 #define json_lit(b, lit) buf_put((b), "" lit, sizeof(lit) - 1)
 
@@ -14,6 +15,9 @@ struct shown {
 	char branch; /* 'd', 'i' or 0 */
 	enum op op;
 	const struct value *before, *after; /* NULL: the record has none */
+	struct shape *shape; /* values by its types; NULL: as VALUES has them */
+	struct buf *scratch; /* overwritten */
+	struct err *err;     /* set when a value does not fit its type */
 };
 
 enum {
@@ -30,9 +34,12 @@ void json_value(struct buf *b, const struct column *col, const struct value *v);
  * format gets underscores behind until nothing else is called so. */
 void json_column_name(struct buf *b, const struct table *tab, uint32_t i,
 		      unsigned flags);
-/* `"a":1,"b":"x",` : a comma behind each; json_close() ends the object.
- * UNCHANGED values are left out. */
-void json_columns(struct buf *b, const struct table *tab, const struct value *v,
+/* One value by the shape's type of the column, or as json_value() has it. */
+void json_shown_value(struct buf *b, const struct shown *s, uint32_t i,
+		      const struct value *v);
+/* `"a":1,"b":"x",` : a comma behind each; json_close() ends the object.  Values
+ * that were not sent are left out, unless the shape wants whole rows. */
+void json_columns(struct buf *b, const struct shown *s, const struct value *v,
 		  unsigned flags);
 bool json_has_unchanged(const struct table *tab, const struct value *v);
 /* ["a","b"] */
@@ -45,10 +52,11 @@ void json_close(struct buf *b, char end);
 void json_ms(struct buf *b, int64_t us);
 void json_ns(struct buf *b, int64_t us);
 void json_bool(struct buf *b, bool v);
-/* A quoted id; scratch is overwritten. */
-void json_id(struct buf *b, struct buf *scratch, const struct shown *s);
+void json_id(struct buf *b, const struct shown *s); /* quoted */
 
 /* Whole objects; scratch is overwritten. */
+/* {"id":1}, the whole row or what is known of it; null when v is NULL. */
+void json_image(struct buf *b, const struct shown *s, const struct value *v);
 void json_schema_change(struct buf *b, struct buf *scratch,
 			const struct event *ev);
 void json_gap(struct buf *b, const struct gap *gap);

@@ -6,12 +6,10 @@
 
 static void put_columns(struct buf *b, const struct shown *s)
 {
-	const struct table *tab = s->ev->table;
-
 	if (s->after != NULL)
-		json_columns(b, tab, s->after, COLUMNS_FLAT);
+		json_columns(b, s, s->after, COLUMNS_FLAT);
 	else if (s->before != NULL)
-		json_columns(b, tab, s->before,
+		json_columns(b, s, s->before,
 			     s->ev->before_kind == BEFORE_KEY
 				     ? COLUMNS_FLAT | COLUMNS_IDENTITY
 				     : COLUMNS_FLAT);
@@ -23,8 +21,7 @@ static bool is_row(enum op op)
 	       op == OP_READ;
 }
 
-static void put_special(struct buf *b, struct buf *scratch,
-			const struct shown *s)
+static void put_special(struct buf *b, const struct shown *s)
 {
 	const struct event *ev = s->ev;
 
@@ -47,7 +44,7 @@ static void put_special(struct buf *b, struct buf *scratch,
 		break;
 	case OP_SCHEMA:
 		json_lit(b, "\"__schema_change\":");
-		json_schema_change(b, scratch, ev);
+		json_schema_change(b, s->scratch, ev);
 		buf_u8(b, ',');
 		break;
 	case OP_GAP:
@@ -60,7 +57,7 @@ static void put_special(struct buf *b, struct buf *scratch,
 	}
 }
 
-void row_value(struct buf *b, struct buf *scratch, const struct shown *s)
+void row_value(struct buf *b, const struct shown *s)
 {
 	const struct event *ev = s->ev;
 
@@ -76,7 +73,7 @@ void row_value(struct buf *b, struct buf *scratch, const struct shown *s)
 		json_lit(b, "\",");
 	}
 	json_lit(b, "\"__id\":");
-	json_id(b, scratch, s);
+	json_id(b, s);
 	json_lit(b, ",\"__version\":");
 	buf_u64(b, ev->seq);
 	if (ev->table != NULL) {
@@ -91,6 +88,6 @@ void row_value(struct buf *b, struct buf *scratch, const struct shown *s)
 		json_unchanged(b, ev->table, s->after, COLUMNS_FLAT);
 		buf_u8(b, ',');
 	}
-	put_special(b, scratch, s);
+	put_special(b, s);
 	json_close(b, '}');
 }

@@ -30,14 +30,11 @@
 #define WAIT_MS 100
 
 struct stdout_conf {
-	int format; /* enum format */
+	struct encoding encoding;
 };
 
 static const struct opt stdout_opts[] = {
-	{.name = "format", .type = OPT_CHOICE, .dflt = "debezium",
-	 .choices = format_names,
-	 .offset = offsetof(struct stdout_conf, format),
-	 .help = "How an event is written: see leat-envelope(7)."},
+	ENCODING_OPTS(offsetof(struct stdout_conf, encoding)),
 	OPT_END,
 };
 
@@ -49,6 +46,7 @@ struct stdout_sink {
 	bool has_it;	/* standard output is this sink's */
 	bool is_file;
 	bool is_in_line; /* the last byte that was written ends no line */
+	struct encoder *encoder;
 	struct encoded enc;
 };
 
@@ -57,9 +55,11 @@ static struct buf rest_of_line; /* of whoever has it */
 
 static int stdout_check(struct sink *snk, struct report *r, struct err *e)
 {
+	const struct stdout_conf *conf = snk->conf;
 	char where[256];
 
-	(void)e;
+	if (encoding_check(&conf->encoding, e) != 0)
+		return -1;
 	snprintf(where, sizeof(where), "sink \"%s\"", snk->name);
 	report_add(r, FINDING_WARNING, CODE_none, where, NULL,
 		   "standard output keeps no place: after a crash the events since the last commit are written again, with the same ids");
@@ -87,6 +87,7 @@ static int take(struct stdout_sink *so, struct err *e)
 static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
 {
 	struct stdout_sink *so = (struct stdout_sink *)snk;
+	const struct stdout_conf *conf = snk->conf;
 	int flags = fcntl(STDOUT_FILENO, F_GETFL);
 	struct stat st;
 
@@ -102,6 +103,11 @@ static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
 	so->at_once = so->is_file || (flags & O_NONBLOCK) ? SSIZE_MAX
 							  : PIPE_BUF;
 	held->is_known = held->has_cursor = false;
+	if (encoding_check(&conf->encoding, e) != 0)
+		return -1;
+	so->encoder = encoder_new(&conf->encoding);
+	if (so->encoder == NULL)
+		return err_no_memory(e);
 	return take(so, e);
 }
 
@@ -150,9 +156,7 @@ static enum verdict drain(struct stdout_sink *so, int wait_ms, struct err *e)
 static int put_event(struct stdout_sink *so, const struct event *ev,
 		     struct err *e)
 {
-	const struct stdout_conf *conf = so->base.conf;
-
-	if (encode_event((enum format)conf->format, ev, &so->enc, e) != 0)
+	if (encode_event(so->encoder, ev, &so->enc, e) != 0)
 		return -1;
 	for (size_t i = 0; i < so->enc.n; i++) {
 		const struct record *rec = &so->enc.rec[i];
@@ -165,11 +169,12 @@ static int put_event(struct stdout_sink *so, const struct event *ev,
 }
 
 /* Nothing of a call that fails half-way is kept. */
-static enum verdict no_memory(struct stdout_sink *so, size_t kept)
+static enum verdict take_back(struct stdout_sink *so, size_t kept,
+			      const struct err *e)
 {
 	so->out.failed = false;
 	so->out.n = kept;
-	return VERDICT_RETRY;
+	return e->code == CODE_event_rejected ? VERDICT_REJECT : VERDICT_RETRY;
 }
 
 static enum verdict stdout_write(struct sink *snk, const struct batch *b,
@@ -187,8 +192,10 @@ static enum verdict stdout_write(struct sink *snk, const struct batch *b,
 	for (size_t i = first; i < first + count; i++) {
 		if (b->ev[i].op == OP_SCHEMA) /* comes by apply_schema() */
 			continue;
-		if (put_event(so, &b->ev[i], e) != 0)
-			return no_memory(so, kept);
+		if (put_event(so, &b->ev[i], e) != 0) {
+			e->index = i;
+			return take_back(so, kept, e);
+		}
 	}
 	if (so->out.n - so->written < FLUSH_BYTES)
 		return VERDICT_OK;
@@ -217,7 +224,7 @@ static enum verdict stdout_apply_schema(struct sink *snk,
 	size_t kept = so->out.n;
 
 	if (put_event(so, ev, e) != 0)
-		return no_memory(so, kept);
+		return take_back(so, kept, e);
 	return VERDICT_OK;
 }
 
@@ -248,6 +255,8 @@ static void stdout_close(struct sink *snk)
 		give_back(so);
 	buf_fini(&so->out);
 	so->written = 0;
+	encoder_free(so->encoder);
+	so->encoder = NULL;
 	encoded_fini(&so->enc);
 }
 

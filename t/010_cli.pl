@@ -30,7 +30,8 @@ for my $command (@commands) {
 my $conf = write_conf("log l { path = \"" . tmpdir() . "/l\" }\n");
 for my $words (['rum'], ['--no-such'], ['-c'], ['run', 'fast'], ['status', 'x'], ['version', 'x'],
 	['log'], ['log', 'eat'], ['log', 'cat'], ['log', 'cat', 'l', 'l', 'l'], ['log', 'cat', 'l', '--format', 'xml'],
-	['log', 'cat', 'l', '--format'], ['log', 'cat', 'l', '--from', 'here'], ['schema'], ['schema', 'draw'],
+	['log', 'cat', 'l', '--format', 'row,schemas=yes'], ['log', 'cat', 'l', '--format', 'debezium,shape=round'],
+	['log', 'cat', 'l', '--format', 'debezium,time=late'], ['log', 'cat', 'l', '--format'], ['log', 'cat', 'l', '--from', 'here'], ['schema'], ['schema', 'draw'],
 	['schema', 'diff'], ['offsets'], ['offsets', 'get'], ['offsets', 'set'], ['drop'],
 	['check', '--json', '--sql']) {
 	my @words = @$words;
@@ -73,6 +74,7 @@ my @forms = (
 	['status', '-c', $conf, '--json'],
 	['log', 'verify', '-c', $conf, 'l'],
 	['log', 'cat', '-c', $conf, 'l', '--format', 'debezium'],
+	['log', 'cat', '-c', $conf, 'l', '--format', 'debezium,schemas=yes,decimal=string,unavailable=x'],
 	['log', 'cat', '-c', $conf, 'l', '--format', 'row', '--from', 'seq:1', '--to', 'seq:2', '--table', 'public.*'],
 	['offsets', 'show', '-c', $conf, '--json'],
 );

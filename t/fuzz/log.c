@@ -18,7 +18,7 @@
 #include "log/frame.h"
 #include "log/log.h"
 #include "log/log_verify.h"
-#include "schema/encode.h"
+#include "t/encodings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -132,8 +132,7 @@ static void read_from(const struct log_start *start)
 		if (log_reader_read(r, b, 1 << 16, &e) != 0 || b->n == 0)
 			break;
 		for (size_t i = 0; i < b->n; i++)
-			if (encode_event(FORMAT_DEBEZIUM, &b->ev[i], &out, &e) != 0 ||
-			    encode_event(FORMAT_ROW, &b->ev[i], &out, &e) != 0)
+			if (!encodes_all(&b->ev[i], &out))
 				abort();
 	}
 	encoded_fini(&out);

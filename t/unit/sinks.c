@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/note.h"
+#include "schema/encode.h"
 #include "sinks/registry.h"
 #include "t/tap.h"
 
@@ -27,7 +28,7 @@ static const struct cursor cursor = {1, 9, SLICE("x")};
 
 static struct table *tab;
 static int real_stdout, fds[2];
-static int format; /* the conf struct of a stdout sink begins with it */
+static struct encoding encoding; /* the conf of a stdout sink begins with it */
 
 static const struct sink_ops *type(const char *name)
 {
@@ -70,7 +71,7 @@ static struct batch *make_batch(size_t n, size_t size)
 
 static struct sink *opened(const char *name)
 {
-	struct sink *snk = sink_new(type(name), "out", "p", &format);
+	struct sink *snk = sink_new(type(name), "out", "p", &encoding);
 	struct sink_held held = {.is_known = true, .has_cursor = true};
 	struct err e = ERR_INIT;
 	int rc = snk->ops->open(snk, &held, &e);
@@ -105,7 +106,7 @@ static void writes_lines(void)
 	ev.after = NULL;
 	ev.schema = &change;
 	b->ev[0] = ev; /* the agent may hand it to write() as well */
-	format = 1;
+	encoding.format = 1;
 	if (pipe(fds) != 0)
 		abort();
 	swap_to(fds[1]);
@@ -139,7 +140,7 @@ static void full_pipe(void)
 	size_t lines = 0, all = 0;
 	ssize_t n;
 
-	format = 0;
+	encoding.format = 0;
 	if (pipe(fds) != 0)
 		abort();
 	swap_to(fds[1]);
@@ -184,7 +185,7 @@ static void torn_line(void)
 	ssize_t some;
 	bool is_torn;
 
-	format = 1;
+	encoding.format = 1;
 	if (pipe(fds) != 0)
 		abort();
 	swap_to(fds[1]);
@@ -232,13 +233,13 @@ static void one_at_a_time(void)
 	struct sink_held held = {0};
 	struct err e = ERR_INIT;
 
-	second = sink_new(type("stdout"), "out", "q", &format);
+	second = sink_new(type("stdout"), "out", "q", &encoding);
 	ok(second->ops->open(second, &held, &e) == -1 &&
 	   e.code == CODE_sink_config && e.hint[0] != '\0',
 	   "a second pipeline cannot mix its lines in: %s", e.msg);
 	sink_free(second);
 	e = ERR_INIT;
-	second = sink_new(type("stdout"), "out", "q", &format);
+	second = sink_new(type("stdout"), "out", "q", &encoding);
 	ok(second->ops->open(second, &held, &e) == -1, "nor after it has tried");
 	sink_free(first);
 	e = ERR_INIT;
@@ -330,7 +331,7 @@ static void no_stdout(void)
 {
 	struct sink_held held = {0};
 	struct err e = ERR_INIT;
-	struct sink *snk = sink_new(type("stdout"), "out", "p", &format);
+	struct sink *snk = sink_new(type("stdout"), "out", "p", &encoding);
 	int rc;
 
 	fflush(stdout);
@@ -361,7 +362,7 @@ static void checks(void)
 	static const char *const names[] = {"stdout", "null"};
 
 	for (size_t i = 0; i < countof(names); i++) {
-		struct sink *snk = sink_new(type(names[i]), "out", "p", &format);
+		struct sink *snk = sink_new(type(names[i]), "out", "p", &encoding);
 		struct report r;
 		struct err e = ERR_INIT;
 

@@ -1,0 +1,139 @@
+#include "config.h"
+#include "schema/shape.h"
+
+#include <stdlib.h>
+
+#include "schema/connect_schema.h"
+
+#define BLOCK_BYTES 4096
+
+/* Of the primary key in its order, else of the identity index. */
+static uint32_t find_key(const struct table *tab, uint32_t *out)
+{
+	uint32_t n = 0, in_index = 0;
+
+	for (uint32_t i = 0; i < tab->ncols; i++)
+		n += tab->cols[i].key_position > 0;
+	for (uint32_t i = 0; i < tab->ncols; i++) {
+		uint16_t at = tab->cols[i].key_position;
+
+		if (at > 0 && at <= n)
+			out[at - 1] = i;
+		else if (n == 0 && tab->identity != IDENTITY_FULL &&
+			 tab->cols[i].is_identity && table_in_key(tab, i))
+			out[in_index++] = i;
+	}
+	return n > 0 ? n : in_index;
+}
+
+static struct connect_field column_field(struct shape *sh, uint32_t i,
+					 bool is_key)
+{
+	const struct column *col = &sh->tab->cols[i];
+
+	/* others may be null where the source did not send them */
+	return (struct connect_field){
+		slice_dup(&sh->arena, col->name).p,
+		connect_column_schema(&sh->types[i],
+				      !is_key && col->key_position == 0,
+				      &sh->arena),
+	};
+}
+
+/* source.schema.table */
+static const char *record_name(struct shape *sh, const char *suffix)
+{
+	struct buf b = BUF_INIT;
+	const char *name;
+
+	buf_slice(&b, sh->source);
+	buf_u8(&b, '.');
+	buf_slice(&b, sh->tab->schema);
+	buf_u8(&b, '.');
+	buf_slice(&b, sh->tab->name);
+	buf_text(&b, suffix);
+	name = slice_dup(&sh->arena, buf_get(&b)).p;
+	sh->arena.failed |= b.failed;
+	buf_fini(&b);
+	return name ? name : "";
+}
+
+static struct slice head_of(struct shape *sh, const struct connect_schema *s)
+{
+	struct buf b = BUF_INIT;
+	struct slice out;
+
+	buf_text(&b, "{\"schema\":");
+	connect_schema_json(&b, s, NULL);
+	buf_text(&b, ",\"payload\":");
+	out = slice_dup(&sh->arena, buf_get(&b));
+	sh->arena.failed |= b.failed;
+	buf_fini(&b);
+	return out;
+}
+
+static void make_heads(struct shape *sh)
+{
+	uint32_t ncols = sh->tab->ncols;
+	struct connect_field *f = arena_calloc(&sh->arena, ncols + 1, sizeof(*f));
+	struct connect_field *k =
+		arena_calloc(&sh->arena, sh->nkey + 1, sizeof(*k));
+	struct connect_schema key, value;
+
+	if (f == NULL || k == NULL)
+		return;
+	for (uint32_t i = 0; i < ncols; i++)
+		f[i] = column_field(sh, i, false);
+	for (uint32_t i = 0; i < sh->nkey; i++)
+		k[i] = column_field(sh, sh->key[i], true);
+	value = connect_envelope(record_name(sh, ""), f, ncols, &sh->arena);
+	key = (struct connect_schema){
+		.kind = CONNECT_STRUCT,
+		.name = record_name(sh, ".Key"),
+		.fields = k,
+		.nfields = sh->nkey,
+	};
+	if (sh->arena.failed)
+		return;
+	sh->value_head = head_of(sh, &value);
+	sh->key_head = head_of(sh, &key);
+}
+
+struct shape *shape_new(struct table *tab, struct slice source,
+			const struct shape_plan *plan)
+{
+	struct shape *sh = calloc(1, sizeof(*sh));
+
+	if (sh == NULL)
+		return NULL;
+	arena_init(&sh->arena, BLOCK_BYTES);
+	sh->tab = table_ref(tab);
+	sh->plan = plan;
+	sh->source = slice_dup(&sh->arena, source);
+	sh->types = arena_calloc(&sh->arena, tab->ncols + 1, sizeof(*sh->types));
+	sh->key = arena_calloc(&sh->arena, tab->ncols + 1, sizeof(*sh->key));
+	if (sh->types != NULL && sh->key != NULL) {
+		for (uint32_t i = 0; i < tab->ncols; i++)
+			connect_type_of(&tab->cols[i], &plan->modes, &sh->arena,
+					&sh->types[i]);
+		sh->nkey = find_key(tab, sh->key);
+		if (plan->schemas && !sh->arena.failed)
+			make_heads(sh);
+	}
+	if (sh->arena.failed) {
+		shape_free(sh);
+		return NULL;
+	}
+	return sh;
+}
+
+void shape_free(struct shape *sh)
+{
+	if (sh == NULL)
+		return;
+	table_unref(sh->tab);
+	arena_fini(&sh->arena);
+	buf_fini(&sh->scratch[0]);
+	buf_fini(&sh->scratch[1]);
+	free(sh);
+}
