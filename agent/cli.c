@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/note.h"
+#include "base/utf8.h"
 
 #define DEFAULT_CONF SYSCONFDIR "/leat/leat.conf"
 
@@ -140,7 +141,11 @@ const struct conf_pipeline *cli_pipeline(struct cli *cli, const char *name)
 
 int cli_put(struct buf *b)
 {
-	bool good = !b->failed &&
+	bool good;
+
+	if (!b->failed)
+		utf8_mend(b->p, b->n);
+	good = !b->failed &&
 		    (b->n == 0 || fwrite(b->p, b->n, 1, stdout) == 1) &&
 		    fflush(stdout) == 0;
 

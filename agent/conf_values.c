@@ -14,6 +14,7 @@
 #include <confuse.h>
 
 #include "agent/conf_tables.h"
+#include "base/utf8.h"
 
 /* libConfuse's callbacks get no pointer of ours, and its scanner is global
  * anyway. */
@@ -146,7 +147,7 @@ static int take_values(struct scan *s, struct scan_option *o, cfg_opt_t *opt,
 		struct slice text = slice_of(
 			cfg_opt_getnstr(opt, (unsigned)(*taken + i)));
 
-		good &= slice_is_utf8(text);
+		good &= utf8_is_valid(text);
 		texts[i] = slice_dup(s->arena, text).p;
 		if (texts[i] == NULL)
 			return err_no_memory(e);

@@ -12,6 +12,8 @@
 
 #include <microhttpd.h>
 
+#include "base/utf8.h"
+
 struct control {
 	struct MHD_Daemon *daemon;
 	const struct status_agent *agent;
@@ -26,6 +28,7 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned status,
 
 	if (body->failed)
 		return MHD_NO;
+	utf8_mend(body->p, body->n);
 	r = MHD_create_response_from_buffer(body->n, body->p,
 					    MHD_RESPMEM_MUST_COPY);
 	if (r == NULL)

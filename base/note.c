@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 static enum note_level least_level = NOTE_INFO;
 static bool as_json;
@@ -26,11 +27,26 @@ bool note_wants(enum note_level level)
 	return level >= least_level;
 }
 
+/* What would end the line, or tell a terminal to do something. */
+static bool is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static bool is_word(const char *v)
+{
+	const char *p = v;
+
+	while (*p != '\0' && !is_control(*p) && strchr(" \"\\=", *p) == NULL)
+		p++;
+	return p > v && *p == '\0';
+}
+
 /* Values with blanks, quotes or line ends are quoted, so that a line stays a
  * line and splits at blanks. */
 static void put_value(struct buf *b, const char *v)
 {
-	if (v[0] != '\0' && strpbrk(v, " \"\\=\n\t\r") == NULL)
+	if (is_word(v))
 		buf_text(b, v);
 	else
 		json_string(b, slice_of(v));
@@ -44,7 +60,7 @@ static void put_text(struct buf *b, enum note_level level, const char *component
 	clock_iso(time, clock_wall_us());
 	buf_printf(b, "%s %s %s: ", time, level_names[level], component);
 	for (const char *p = msg; *p != '\0'; p++)
-		buf_u8(b, (uint8_t)(*p == '\n' || *p == '\r' ? ' ' : *p));
+		buf_u8(b, (uint8_t)(is_control(*p) ? ' ' : *p));
 	buf_printf(b, " code=%s", code_name(code));
 	for (; kv != NULL && kv->key != NULL; kv++) {
 		buf_printf(b, " %s=", kv->key);
@@ -85,8 +101,10 @@ static void emit(enum note_level level, const char *component, const char *msg,
 	buf_u8(&b, '\n');
 	/* one write, so that lines of several threads do not mix; when it fails
 	 * there is nowhere to say so */
-	if (!b.failed)
+	if (!b.failed) {
+		utf8_mend(b.p, b.n);
 		(void)!write(STDERR_FILENO, b.p, b.n);
+	}
 	buf_fini(&b);
 }
 

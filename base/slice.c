@@ -105,37 +105,6 @@ bool slice_hex_to_u64(struct slice s, uint64_t *out)
 	return true;
 }
 
-bool slice_is_utf8(struct slice s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-
-	for (size_t i = 0; i < s.n;) {
-		unsigned c = p[i++], more, least = 0x80, most = 0xBF;
-
-		if (c < 0x80)
-			continue;
-		if (c < 0xC2 || c > 0xF4)
-			return false;
-		more = c < 0xE0 ? 1 : c < 0xF0 ? 2 : 3;
-		if (s.n - i < more)
-			return false;
-		if (c == 0xE0)
-			least = 0xA0;
-		else if (c == 0xED)
-			most = 0x9F;
-		else if (c == 0xF0)
-			least = 0x90;
-		else if (c == 0xF4)
-			most = 0x8F;
-		if (p[i] < least || p[i] > most)
-			return false;
-		for (i++; more > 1; more--, i++)
-			if (p[i] < 0x80 || p[i] > 0xBF)
-				return false;
-	}
-	return true;
-}
-
 uint64_t slice_hash(struct slice s)
 {
 	return XXH3_64bits(s.p ? s.p : "", s.n);

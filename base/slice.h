@@ -53,9 +53,6 @@ bool slice_to_i64(struct slice s, int64_t *out);
 bool slice_to_u64(struct slice s, uint64_t *out);
 bool slice_hex_to_u64(struct slice s, uint64_t *out);
 
-/* Is it UTF-8 without surrogates and overlong forms (RFC 3629)? */
-bool slice_is_utf8(struct slice s);
-
 /* XXH3, 64 bits: the same on every machine and in every version, so it may be
  * stored. */
 uint64_t slice_hash(struct slice s);

@@ -62,3 +62,18 @@ bool utf8_is_valid(struct slice s)
 	}
 	return true;
 }
+
+void utf8_mend(char *p, size_t n)
+{
+	size_t i = 0, step;
+
+	if (utf8_is_valid((struct slice){p, n}))
+		return;
+	for (; i < n; i += step) {
+		step = (uint8_t)p[i] < 0x80 ? 1 : sequence((uint8_t *)p + i, n - i);
+		if (step == 0) {
+			p[i] = '?';
+			step = 1;
+		}
+	}
+}

@@ -7,5 +7,8 @@
 #include "base/slice.h"
 
 bool utf8_is_valid(struct slice s);
+/* Overwrites what is none with question marks: for text that may come from a
+ * server, a path or a cut, and goes where UTF-8 is expected. */
+void utf8_mend(char *p, size_t n);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "t/tap.h"
@@ -50,6 +51,38 @@ static void quiet(void)
 	note(NOTE_DEBUG, "agent", CODE_progress, NULL, "row data");
 }
 
+/* What a server says, cut in the middle of a character, and with what a terminal
+ * would obey. */
+static void foreign(void)
+{
+	struct err e = ERR_INIT;
+
+	err_set(&e, CODE_source_refused, "caf\xc3\xa9 \xe9 \x1b[31m%0600d", 0);
+	memcpy(e.msg + sizeof(e.msg) - 2, "\xc3", 2);
+	err_detail(&e, "\xe2\x82");
+	note_err(NOTE_ERROR, "agent", &e, NOTE_KV({"sql", "\xff\x07"}));
+}
+
+static void test_foreign(void)
+{
+	json_error_t je;
+	json_t *o;
+
+	note_setup(NOTE_INFO, true);
+	o = json_loads(captured(foreign), 0, &je);
+	ok(o != NULL, "text that is not UTF-8 leaves a line JSON");
+	ok(strstr(json_string_value(json_object_get(o, "message")),
+		  "caf\xc3\xa9 ? \x1b[31m") != NULL,
+	   "with marks for what it is not");
+	is_str(json_string_value(json_object_get(o, "detail")), "??",
+	       "also in what goes with it");
+	json_decref(o);
+	note_setup(NOTE_INFO, false);
+	captured(foreign);
+	ok(strchr(line, '\x1b') == NULL && strchr(line, '\x07') == NULL,
+	   "a line for people commands no terminal");
+}
+
 int main(void)
 {
 	json_error_t je;
@@ -77,5 +110,6 @@ int main(void)
 	json_decref(o);
 	ok(code_find("slot_lost") == CODE_slot_lost &&
 	   code_find("no such") == CODE_COUNT, "codes are found by name");
+	test_foreign();
 	return tap_done();
 }
