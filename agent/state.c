@@ -189,6 +189,7 @@ static int open_files(struct state *st, const char *pipeline,
 		      enum state_mode mode, struct err *e)
 {
 	char path[PATH_SIZE + 16];
+	struct stat st_file;
 	int flags = SQLITE_OPEN_READWRITE, rc;
 
 	if (mode == STATE_CREATE) {
@@ -197,7 +198,13 @@ static int open_files(struct state *st, const char *pipeline,
 		flags |= SQLITE_OPEN_CREATE;
 	}
 	snprintf(path, sizeof(path), "%s/state.db", st->dir);
-	if (mode != STATE_CREATE && access(path, F_OK) != 0) {
+	if (mode != STATE_CREATE && stat(path, &st_file) != 0) {
+		if (errno != ENOENT && errno != ENOTDIR) {
+			err_sys(e, CODE_state_failed, errno,
+				"could not look at \"%s\"", path);
+			err_hint(e, "Be the user that leat runs as, or root.");
+			return -1;
+		}
 		err_set(e, CODE_failed, "pipeline \"%s\" has no state in \"%s\"",
 			pipeline, st->dir);
 		err_hint(e, "The pipeline has not run yet, or state_dir is not "

@@ -120,6 +120,16 @@ int file_size(int fd, uint64_t *size, struct err *e)
 	return 0;
 }
 
+/* errno is EEXIST before and, if it is something else, after. */
+static bool is_directory(const char *path)
+{
+	struct stat st;
+	bool is = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+
+	errno = EEXIST;
+	return is;
+}
+
 int file_mkdirs(const char *path, struct err *e)
 {
 	char part[4096];
@@ -133,7 +143,8 @@ int file_mkdirs(const char *path, struct err *e)
 		if (part[i] != '/' && part[i] != '\0')
 			continue;
 		part[i] = '\0';
-		if (mkdir(part, 0750) != 0 && errno != EEXIST)
+		if (mkdir(part, 0750) != 0 &&
+		    (errno != EEXIST || !is_directory(part)))
 			return fail(e, errno, "create directory", part);
 		part[i] = path[i];
 	}

@@ -54,6 +54,12 @@ $conf = conf('', 'state_dir = "' . tmpdir() . "/file/state\"\n");
 is($rc, 9, 'without a place for any state the agent ends');
 like($err, qr/^hint: .*must be able to write/m, 'and says what it needs') or diag $err;
 
+spew(tmpdir() . '/file', 'no directory');
+my $odd = write_conf("state_dir = \"" . tmpdir() . "/file\"\n");
+($rc, $out, $err) = run_leat('run', '-c', $odd);
+is($rc, 9, 'a state_dir that is a file is told') or diag $err;
+like($err, qr{could not create directory "[^"]*/file": File exists}, 'by its name');
+
 # --- the control socket
 
 my $socket = tmpdir() . '/precious';
@@ -81,10 +87,14 @@ is(status($conf)->{pid}, $agent->pid, 'the first one still answers');
 my @other = $> == 0 ? ($^X, '-e', '($), $>) = (65534, 65534); $> || exit 1; exec @ARGV') : ();
 chmod 0, $socket;
 SKIP: {
-	skip 'nobody cannot run this leat', 2 if (run_command(@other, $LEAT, 'version'))[0] != 0;
+	skip 'nobody cannot run this leat', 4 if (run_command(@other, $LEAT, 'version'))[0] != 0;
 	($rc, $out, $err) = run_command(@other, $LEAT, 'status', '-c', $conf);
 	is($rc, 1, 'an agent that one may not ask is not one that does not run') or diag $out;
 	like($err, qr/Permission denied.*^hint: /ms, 'and who may is said');
+	chmod 0700, $state;
+	($rc, $out, $err) = run_command(@other, $LEAT, 'offsets', 'show', '-c', $conf);
+	is($rc, 9, 'nor is a state that one may not read one that does not exist') or diag $out;
+	like($err, qr/Permission denied.*^hint: /ms, 'which is said, too');
 }
 chmod 0660, $socket;
 $agent->stop;
