@@ -298,6 +298,8 @@ static int check_held(const struct writer *w, const struct cursor *held,
 		w->sink->name, (unsigned long long)held->seq,
 		(unsigned long long)w->committed.seq);
 	err_detail(e, "Data that were durable are gone from it, or it was replaced.");
+	err_hint(e, "Restore the sink, or stop the agent and go on behind the gap with `leat offsets set %s slot --accept-gap`.",
+		 w->sink->pipeline);
 	return -1;
 }
 

@@ -158,13 +158,19 @@ static int log_source_open(struct source *src, const struct cursor *at,
 {
 	struct log_source *ls = (struct log_source *)src;
 	const char *word = src->start ? src->start : "earliest";
+	struct log_place place;
 	struct log_start start = {.kind = START_CURSOR, .cursor = at->source};
 	uint64_t seq;
 
 	ls->is_new = is_intent(at);
 	if (ls->is_new && log_start_parse(slice_of(word), &start, e) != 0)
 		return -1;
-	ls->r = log_reader_open(dir_of(src), &start, src->pipeline, e);
+	if (!ls->is_new && !log_place_parse(at->source, &place))
+		err_set(e, CODE_wrong_server,
+			"the pipeline has read from another kind of source: %.*s",
+			SLICE_ARG(at->source));
+	else
+		ls->r = log_reader_open(dir_of(src), &start, src->pipeline, e);
 	if (ls->r == NULL) {
 		explain(src, e);
 		return -1;
@@ -293,12 +299,13 @@ static void compare(const struct cursor *current, const struct log_place *to,
 {
 	struct log_place now;
 
-	if (current->incarnation == 0 || !log_place_parse(current->source, &now))
+	if (current->incarnation == 0 || is_intent(current))
 		return;
-	if (memcmp(now.uuid, to->uuid, sizeof(now.uuid)) != 0) {
+	if (!log_place_parse(current->source, &now) ||
+	    memcmp(now.uuid, to->uuid, sizeof(now.uuid)) != 0) {
 		out->skips = out->repeats = true;
 		snprintf(out->note, sizeof(out->note),
-			 "the cursor in force is one of another log");
+			 "the cursor in force is not one of this log");
 		return;
 	}
 	out->skips = to->seq > now.seq;

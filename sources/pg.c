@@ -483,10 +483,14 @@ static int pg_open(struct source *src, const struct cursor *at,
 		return open_intent(pg, at, true, reg, e);
 	if (slice_is(at->source, "intent"))
 		return open_intent(pg, at, false, reg, e);
-	if (!pg_cursor_parse(at->source, &c))
-		return err_set(e, CODE_state_corrupt,
-			       "\"%.*s\" is no cursor of a Postgres source",
-			       SLICE_ARG(at->source));
+	if (!pg_cursor_parse(at->source, &c)) {
+		err_set(e, CODE_wrong_server,
+			"the pipeline has read from another kind of source: %.*s",
+			SLICE_ARG(at->source));
+		err_hint(e, "To go on from now, with a gap: leat offsets set %s now --accept-gap",
+			 src->pipeline);
+		return -1;
+	}
 	return open_cursor(pg, at, &c, reg, e);
 }
 

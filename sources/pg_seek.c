@@ -14,12 +14,6 @@
 
 static const char drop_publication[] = "DROP PUBLICATION IF EXISTS ";
 
-/* Has the pipeline read anything yet? */
-static bool known(const struct cursor *current, struct pg_cursor *at)
-{
-	return current->incarnation != 0 && pg_cursor_parse(current->source, at);
-}
-
 static void put_cursor(struct seek *out, const struct pg_cursor *c)
 {
 	char text[PG_CURSOR_SIZE];
@@ -28,8 +22,8 @@ static void put_cursor(struct seek *out, const struct pg_cursor *c)
 	buf_put(&out->source, text, pg_cursor_print(text, c));
 }
 
-/* What going to `to` leaves out or delivers again.  Places of another history
- * cannot be compared with the server's: something is missing for certain, and
+/* What going to `to` leaves out or delivers again.  Places of another history,
+ * or of another kind of source, cannot be compared with the server's: something is missing for certain, and
  * whatever the server has behind `to` may have been delivered before. */
 static int compare(struct pg *pg, const struct pg_slot *slot,
 		   const struct cursor *current, const struct pg_cursor *to,
@@ -38,13 +32,15 @@ static int compare(struct pg *pg, const struct pg_slot *slot,
 	struct pg_cursor from;
 	struct err why = ERR_INIT;
 
-	if (!known(current, &from))
+	if (current->incarnation == 0 || slice_is(current->source, "intent"))
 		return 0;
-	if (pg_slot_same_server(pg, slot, &from, &why) == 0) {
+	if (pg_cursor_parse(current->source, &from) &&
+	    pg_slot_same_server(pg, slot, &from, &why) == 0) {
 		pg_cursor_compare(&from, to, &out->skips, &out->repeats);
 		return 0;
 	}
-	if (why.code != CODE_wrong_server && why.code != CODE_diverged) {
+	if (err_is_set(&why) && why.code != CODE_wrong_server &&
+	    why.code != CODE_diverged) {
 		*e = why;
 		return -1;
 	}
@@ -65,14 +61,18 @@ static int seek_lsn(struct pg *pg, const struct pg_slot *slot, uint64_t lsn,
 		return -1;
 	if (lsn < slot->confirmed) {
 		pg_lsn_print(text, slot->confirmed);
-		return err_set(e, CODE_failed,
-			       "the server has forgotten what came before %s",
-			       text);
+		err_set(e, CODE_failed,
+			"the server has forgotten what came before %s", text);
+		err_hint(e, "The nearest place is: leat offsets set %s slot",
+			 pg->base.pipeline);
+		return -1;
 	}
 	if (lsn > slot->server) {
 		pg_lsn_print(text, slot->server);
-		return err_set(e, CODE_failed, "the server's log ends at %s",
-			       text);
+		err_set(e, CODE_failed, "the server's log ends at %s", text);
+		err_hint(e, "To go on from there: leat offsets set %s now",
+			 pg->base.pipeline);
+		return -1;
 	}
 	if (compare(pg, slot, current, &to, out, e) < 0)
 		return -1;
@@ -145,10 +145,13 @@ int pg_seek(struct source *src, struct slice position,
 		rc = seek_lsn(pg, &slot, lsn, current, out, e);
 	else if (pg_cursor_parse(position, &to))
 		rc = seek_cursor(pg, &slot, &to, current, out, e);
-	else
-		return err_set(e, CODE_usage,
-			       "\"%.*s\" is not a position of a Postgres source: now, slot, an LSN, or what leat offsets show prints",
-			       SLICE_ARG(position));
+	else {
+		err_set(e, CODE_usage,
+			"\"%.*s\" is no position of a Postgres source",
+			SLICE_ARG(position));
+		err_hint(e, "Positions are now, slot, an LSN such as 0/16E9BB8, and what `leat offsets show` prints.");
+		return -1;
+	}
 	return rc < 0 || !out->source.failed ? rc : err_no_memory(e);
 }
 

@@ -291,6 +291,30 @@ scenario 'value_invalid: text that is not of the server\'s encoding' => sub {
 	$rig->stop;
 };
 
+scenario 'wrong_server: the pipeline is given a source of another kind' => sub {
+	my $rig = Leat::Rig->new($pg, 'kind', type => 'null');
+	append($rig->conf, "log other { path = \"$rig->{dir}/other\" }\n"
+		. "pipeline fill { source = kind_src sink = other initial = stream_only }\n");
+	my $before = slurp($rig->conf);
+	$rig->start->await_running;
+	$rig->await(sub { $pg->slot('leat_fill') }, 'the other slot');
+	$rig->insert(1);
+	$rig->await(sub { eval { events($rig->conf, 'other') } }, 'row 1 in the other log');
+	$rig->stop;
+	for my $conf ($before =~ s/source = kind_src\n/source = other\n/r, $before) {
+		spew($rig->conf, $conf);
+		$rig->start;
+		my $st = $rig->stops_with('wrong_server');
+		like($st->{message}, qr/another kind of source/, 'and why');
+		$rig->stop;
+		my ($rc) = $rig->leat('offsets', 'set', 'kind', 'now');
+		is($rc, 1, 'that what comes next is not what came before has to be accepted');
+		$rig->obey_hint($st);
+		$rig->start->await_running;
+		$rig->stop;
+	}
+};
+
 # --- what the sink is compared with
 
 scenario 'incarnation: the state is that of another life of the pipeline' => sub {
