@@ -89,7 +89,8 @@ struct conf *conf_read_text(const char *name, struct slice text,
 			    struct conf_error **errors);
 void conf_free(struct conf *c);
 void conf_errors_free(struct conf_error *errors);
-/* `file:line:col: message`, and a line for detail and hint each. */
+/* `file:line:col: message`, `leat: message` for what has no place, and a line for
+ * detail and hint each. */
 void conf_errors_put(const struct conf_error *errors, struct buf *out);
 
 /* NULL when there is none of that name. */

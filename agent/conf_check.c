@@ -54,6 +54,26 @@ static void check_log_names(const struct conf *c, struct conf_errors *errors)
 	}
 }
 
+/* Behind slashes and single dots that lead nowhere else. */
+static const char *skip_empty(const char *p)
+{
+	for (; p[0] == '/'; p += p[1] == '.' ? 2 : 1)
+		if (p[1] != '/' && p[1] != '\0' &&
+		    (p[1] != '.' || (p[2] != '/' && p[2] != '\0')))
+			break;
+	return p;
+}
+
+static bool is_same_path(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		a = skip_empty(a);
+		b = skip_empty(b);
+		if (*a != *b || *a == '\0')
+			return *a == *b;
+	}
+}
+
 static void check_log_paths(const struct conf *c, struct conf_errors *errors)
 {
 	for (const struct conf_section *a = c->logs; a != NULL; a = a->next) {
@@ -64,7 +84,7 @@ static void check_log_paths(const struct conf *c, struct conf_errors *errors)
 			const struct log_conf *two = b->values;
 
 			if (one->path == NULL || two->path == NULL ||
-			    strcmp(one->path, two->path) != 0)
+			    !is_same_path(one->path, two->path))
 				continue;
 			err_set(conf_fail(errors, &a->place), CODE_conf_value,
 				"log \"%.64s\" has the path of log \"%.64s\"",

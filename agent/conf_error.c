@@ -91,7 +91,9 @@ void conf_errors_free(struct conf_error *errors)
 void conf_errors_put(const struct conf_error *errors, struct buf *out)
 {
 	for (; errors != NULL; errors = errors->next) {
-		if (errors->place.line > 0)
+		if (errors->place.line == 0)
+			buf_text(out, "leat: ");
+		else
 			buf_printf(out, "%s:%u:%u: ", errors->place.file,
 				   errors->place.line, errors->place.col);
 		buf_printf(out, "%s\n", errors->err.msg);

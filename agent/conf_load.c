@@ -149,8 +149,11 @@ static int fail_file(const struct chain *file, struct conf_place *where,
 		     struct err *e, int errnum, const char *what)
 {
 	*where = file->from;
-	return err_sys(e, CODE_conf_syntax, errnum, "could not %s \"%.300s\"",
-		       what, file->name);
+	err_sys(e, CODE_conf_syntax, errnum, "could not %s conf \"%.300s\"", what,
+		file->name);
+	if (file->parent == NULL && errnum == ENOENT)
+		err_hint(e, "Say which file is the conf: -c FILE, or LEAT_CONF in the environment.");
+	return -1;
 }
 
 static int fail_include(const struct chain *file, struct conf_place *where,

@@ -33,7 +33,7 @@ static const char *const on_rejects[] = {
 #define TOP(field) .offset = offsetof(struct conf, field)
 
 const struct opt conf_top_opts[] = {
-	{.name = "state_dir", .type = OPT_TEXT, TOP(state_dir),
+	{.name = "state_dir", .type = OPT_TEXT, .flags = OPT_PATH, TOP(state_dir),
 	 .dflt = LOCALSTATEDIR "/lib/leat",
 	 .help = "Directory of the pipelines' state."},
 	{.name = "log_level", .type = OPT_CHOICE, TOP(log_level),

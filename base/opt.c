@@ -42,6 +42,8 @@ static const struct unit time_units[] = {
 	{NULL, 0},
 };
 
+#define TIME_MOST (INT64_C(36500) * 24 * 60 * 60 * 1000)
+
 static void *at(const struct opt *o, void *conf)
 {
 	return (char *)conf + o->offset;
@@ -103,9 +105,17 @@ static void put_number(struct buf *b, enum opt_type type, int64_t v)
 		buf_i64(b, v);
 }
 
+/* INT64_MAX: no limit. */
+static int64_t most(const struct opt *o)
+{
+	if (o->max > o->min)
+		return o->max;
+	return o->type == OPT_TIME ? TIME_MOST : INT64_MAX;
+}
+
 static bool in_range(const struct opt *o, int64_t v)
 {
-	return v >= o->min && (o->max <= o->min || v <= o->max);
+	return v >= o->min && v <= most(o);
 }
 
 static int out_of_range(const struct opt *o, const char *text, struct err *e)
@@ -115,9 +125,9 @@ static int out_of_range(const struct opt *o, const char *text, struct err *e)
 	err_set(e, CODE_conf_value, "\"%s\" is out of range: %.64s", o->name,
 		text);
 	put_number(&range, o->type, o->min);
-	if (o->max > o->min) {
+	if (most(o) < INT64_MAX) {
 		buf_text(&range, " to ");
-		put_number(&range, o->type, o->max);
+		put_number(&range, o->type, most(o));
 	} else {
 		buf_text(&range, " or more");
 	}
@@ -235,10 +245,28 @@ static int set_choice(const struct opt *o, int *to, const char *text,
 	return -1;
 }
 
-static int set_text(char **to, const char *text, struct err *e)
+/* What libpq makes of it is not known here, but where a password may be taken
+ * for a host or a port its messages would show it. */
+static int check_text(const struct opt *o, const char *text, struct err *e)
 {
-	char *copy = strdup(text);
+	if ((o->flags & OPT_PATH) && text[0] == '\0')
+		return err_set(e, CODE_conf_value, "\"%s\" is empty", o->name);
+	if (!(o->flags & OPT_CONNINFO) || secret_is_conninfo(text))
+		return 0;
+	err_set(e, CODE_conf_value,
+		"\"%s\" is no connection string as libpq reads it", o->name);
+	err_hint(e, "Give a password as an option of its own, or in single quotes if it has blanks; in a URI write %%40 for @, %%2F for /, %%3A for : in names and passwords.");
+	return -1;
+}
 
+static int set_text(const struct opt *o, char **to, const char *text,
+		    struct err *e)
+{
+	char *copy;
+
+	if (check_text(o, text, e) != 0)
+		return -1;
+	copy = strdup(text);
 	if (copy == NULL)
 		return err_no_memory(e);
 	free(*to);
@@ -330,7 +358,7 @@ int opt_set(const struct opt *o, void *conf, const char *const *texts, size_t n,
 	case OPT_CHOICE:
 		return set_choice(o, at(o, conf), texts[0], e);
 	default:
-		return set_text(at(o, conf), texts[0], e);
+		return set_text(o, at(o, conf), texts[0], e);
 	}
 }
 
@@ -405,7 +433,7 @@ static void put_quoted(struct buf *out, struct slice s)
 		if (c == '"' || c == '\\' ||
 		    (c == '$' && i + 1 < s.n && s.p[i + 1] == '{'))
 			buf_printf(out, "\\%c", c);
-		else if (c < 0x20 && c != '\n' && c != '\t')
+		else if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
 			buf_printf(out, "\\x%02x", c);
 		else
 			buf_u8(out, c);

@@ -10,7 +10,8 @@
  *	OPT_BOOL    bool              yes no true false on off
  *	OPT_INT     int64_t
  *	OPT_SIZE    int64_t           bytes: 64KiB 1MiB 2GiB 10MB 512
- *	OPT_TIME    int64_t           milliseconds: 250ms 10s 5m 2h 7d
+ *	OPT_TIME    int64_t           milliseconds: 250ms 10s 5m 2h 7d; never more
+ *	                              than 100 years, so that sums of times are safe
  *	OPT_CHOICE  int               index into `choices`, which ends in NULL
  *	OPT_SECRET  char *            the reference (file:, env:, credential:) or,
  *	                              with a warning, the secret itself; resolved
@@ -40,8 +41,11 @@ enum opt_type {
 enum {
 	OPT_REQUIRED = 1,
 	OPT_RELOADABLE = 2,
-	OPT_CONNINFO = 4, /* OPT_TEXT: a libpq string, printed with password=*** */
+	OPT_CONNINFO = 4, /* OPT_TEXT: a libpq string, printed with password=***;
+			     refused where libpq would take a part of a
+			     password for something else, and say it */
 	OPT_PATTERN = 8,  /* OPT_LIST: names of tables (base/pattern.h) */
+	OPT_PATH = 16,	  /* OPT_TEXT: not empty */
 };
 
 struct opt {

@@ -128,8 +128,11 @@ int pattern_check(struct slice pattern, struct err *e)
 	err_set(e, CODE_conf_value,
 		"table pattern \"%.*s\" is not of the form SCHEMA.TABLE",
 		SLICE_ARG(pattern));
-	err_hint(e, "Write \"*.%.*s\" for the table in every schema; a name that holds a dot goes into double quotes.",
-		 SLICE_ARG(pattern));
+	if (dots == 0 && steps > 0)
+		err_hint(e, "Write \"*.%.*s\" for the table in every schema.",
+			 SLICE_ARG(pattern));
+	else
+		err_hint(e, "A pattern has one dot, as public.* has; a name that holds one goes into double quotes: app.\"2024.orders\".");
 	return -1;
 }
 

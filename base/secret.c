@@ -272,13 +272,15 @@ static bool are_hosts(struct slice s)
 	return true;
 }
 
-/* s begins behind "://".  What stands before an @ is the user's, and the @ comes
- * before the first slash: of what is not so, a part may be a password with bare
- * slashes in it.  -1 for that. */
+/* s begins behind "://".  What stands before an @ is the user's, and the only @
+ * comes before the first slash: of what is not so, a part may be a password with
+ * bare slashes or @ in it.  -1 for that. */
 static int redact_uri(const char *s, struct buf *out, bool *found)
 {
 	const char *at = memrchr(s, '@', strcspn(s, "/")), *colon, *query;
 
+	if (at != NULL && memchr(s, '@', (size_t)(at - s)) != NULL)
+		return -1;
 	if (at != NULL) {
 		colon = memchr(s, ':', (size_t)(at - s));
 		if (colon != NULL) {
@@ -303,21 +305,34 @@ static int redact_uri(const char *s, struct buf *out, bool *found)
 	return 0;
 }
 
+static int redact(const char *conninfo, struct buf *out, bool *found)
+{
+	const char *uri = after_prefix(conninfo, "postgresql://");
+
+	if (uri == NULL)
+		uri = after_prefix(conninfo, "postgres://");
+	if (uri == NULL)
+		return redact_pairs(conninfo, out, found);
+	buf_put(out, conninfo, (size_t)(uri - conninfo));
+	return redact_uri(uri, out, found);
+}
+
+bool secret_is_conninfo(const char *conninfo)
+{
+	struct buf ignored = BUF_INIT;
+	bool found = false;
+	int rc = redact(conninfo, &ignored, &found);
+
+	buf_fini(&ignored);
+	return rc == 0;
+}
+
 bool secret_redact_conninfo(const char *conninfo, struct buf *out)
 {
 	size_t start = out->n;
 	bool found = false;
-	const char *uri = after_prefix(conninfo, "postgresql://");
-	int rc;
+	int rc = redact(conninfo, out, &found);
 
-	if (uri == NULL)
-		uri = after_prefix(conninfo, "postgres://");
-	if (uri != NULL) {
-		buf_put(out, conninfo, (size_t)(uri - conninfo));
-		rc = redact_uri(uri, out, &found);
-	} else {
-		rc = redact_pairs(conninfo, out, &found);
-	}
 	if (rc != 0) {
 		out->n = start;
 		buf_text(out, hidden);

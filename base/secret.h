@@ -23,5 +23,7 @@ int secret_read(const char *ref, struct buf *out, struct err *e) MUST_CHECK;
  * in it as "***"; true when there was one.  What libpq would not understand
  * becomes "***" as a whole. */
 bool secret_redact_conninfo(const char *conninfo, struct buf *out);
+/* Would libpq understand it, and take every part for what it was meant to be? */
+bool secret_is_conninfo(const char *conninfo);
 
 #endif

@@ -7,7 +7,7 @@
 const struct opt log_opts[] = {
 	{.name = "path",
 	 .type = OPT_TEXT,
-	 .flags = OPT_REQUIRED,
+	 .flags = OPT_REQUIRED | OPT_PATH,
 	 .offset = offsetof(struct log_conf, path),
 	 .help = "Directory of the log; made if it is missing."},
 	{.name = "retention_age",

@@ -66,7 +66,7 @@ int log_end_find(const char *dir, struct tip *t, int *fd, struct err *e)
 
 	for (;;) {
 		if (segment_list_read(dir, &l, e) != 0)
-			return -1;
+			return e->code == CODE_log_wrong ? no_log(dir, e) : -1;
 		*fd = tip_open(dir);
 		if (*fd >= 0 && tip_load(*fd, t) && tip_is_there(&l, t)) {
 			segment_list_fini(&l);

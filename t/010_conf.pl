@@ -51,9 +51,10 @@ for my $bad (qw(string_open string_open_single trap_comment list_end include_syn
 
 my $dir = tmpdir();
 ($rc, $out, $err) = cat($dir, 'nowhere.conf');
-is($err, "could not open \"nowhere.conf\": No such file or directory\n", 'a missing conf is told by its name');
+is($err, "leat: could not open conf \"nowhere.conf\": No such file or directory\n"
+	. "hint: Say which file is the conf: -c FILE, or LEAT_CONF in the environment.\n", 'a missing conf is told by its name');
 ($rc, $out, $err) = cat($dir, '.');
-is($err, "could not read \".\": Is a directory\n", 'a directory is no conf');
+like($err, qr/^leat: could not read conf "\.": Is a directory$/m, 'a directory is no conf');
 ($rc, $out, $err) = run_command({ stdin => "log_level = debug\n" }, $cat, '/dev/stdin');
 like($out, qr/^log_level = debug$/m, 'a pipe is one');
 
@@ -94,7 +95,7 @@ is($out, '', 'and prints nothing else');
 
 spew("$dir/large.conf", '#' x 1048577);
 ($rc, $out, $err) = cat($dir, 'large.conf');
-is($err, "could not read \"large.conf\": File too large\n", 'a file has a limit');
+is($err, "leat: could not read conf \"large.conf\": File too large\n", 'a file has a limit');
 spew("$dir/sections.conf", map { "log l$_ { path = \"/$_\" }\n" } 1 .. 1001);
 ($rc, $out, $err) = cat($dir, 'sections.conf');
 is($err, "sections.conf:1001:1: more than 1000 sections\n", 'and so has the number of sections');
@@ -102,7 +103,7 @@ spew("$dir/errors.conf", map { "x$_ = 1\n" } 1 .. 5000);
 ($rc, $out, $err) = cat($dir, 'errors.conf');
 my @lines = split /\n/, $err;
 is(scalar @lines, 1001, 'a thousand errors are told');
-is($lines[-1], 'too many errors, the rest is not shown', 'and that there are more');
+is($lines[-1], 'leat: too many errors, the rest is not shown', 'and that there are more');
 spew("$dir/wide.conf", "include(\"w*.inc\")\n");
 spew("$dir/w$_.inc", "\n") for 1 .. 1000;
 ($rc, $out, $err) = cat($dir, 'wide.conf');

@@ -55,7 +55,8 @@ static const struct opt file_opts[] = {
 #define LOG(field) .offset = offsetof(struct log_conf, field)
 
 const struct opt log_opts[] = {
-	{.name = "path", .type = OPT_TEXT, LOG(path), .flags = OPT_REQUIRED},
+	{.name = "path", .type = OPT_TEXT, LOG(path),
+	 .flags = OPT_REQUIRED | OPT_PATH},
 	{.name = "retention_age", .type = OPT_TIME, LOG(retention_age),
 	 .dflt = "0"},
 	{.name = "retention_size", .type = OPT_SIZE, LOG(retention_size),

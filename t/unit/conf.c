@@ -70,7 +70,7 @@ static const char good_text[] =
 
 static const char bad_text[] =
 	"stat_dir = \"/srv\"\n"
-	"source shop { type = database conninfo = a conninfo = b port = 0 }\n"
+	"source shop { type = database conninfo = \"host=a\" conninfo = b port = 0 }\n"
 	"sink out { type = fil }\n"
 	"log first { path = \"${LEAT_T_UNSET}\" retention_age = 7 }\n"
 	"log first { }\n"

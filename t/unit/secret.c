@@ -92,6 +92,10 @@ static void shows(const char *conninfo, const char *want)
 	struct buf b = BUF_INIT, again = BUF_INIT;
 	bool hid = secret_redact_conninfo(conninfo, &b);
 
+	is_int(secret_is_conninfo(conninfo), strcmp(want, "***") != 0,
+	       "%s is%s one as libpq reads it", conninfo,
+	       strcmp(want, "***") != 0 ? "" : " not");
+
 	is_slice(b, want, "%s is shown as %s", conninfo, want);
 	ok(hid == (strstr(want, "***") != NULL && strcmp(want, "***") != 0),
 	   "and it is told whether it held a secret");
@@ -127,7 +131,7 @@ static void test_uris(void)
 	shows(SHORT "//leat:p%40w@a:1,b:2/shop?sslmode=require",
 	      SHORT "//leat:***@a:1,b:2/shop?sslmode=require");
 	shows(PG "//:pw@/shop", PG "//:***@/shop");
-	shows(PG "//u:p@w@h/d", PG "//u:***@h/d");
+	shows(PG "//u:p@w@h/d", "***");
 	shows(PG "//u:p/w@h/d", "***");
 	shows(PG "//u:1/w@h/d", "***");
 	shows(PG "//u:p/w?x@h/d", "***");
