@@ -1,7 +1,8 @@
-# The ledger of the crash tests finds what it is for: each way in which a log can
-# be wrong is made here on purpose.
+# The ledger of the crash tests finds what it is for: each way in which a log, or
+# what a reader saw of it, can be wrong is made here on purpose.
 use Leat::Test;
 use Leat::Ledger qw(decode_json_text is_same_stream);
+use Leat::Lives;
 use MIME::Base64 qw(encode_base64);
 
 # --- JSON
@@ -24,29 +25,40 @@ sub json {
 
 # xid => commit LSN
 my %commit = (700 => '0/1000', 701 => '0/1800', 702 => '0/2000', 703 => '0/2800', 704 => '0/3000',
-	705 => '0/3800');
-# n, xid, op, table, lsn, old, new
+	705 => '0/3800', 706 => '0/4000', 707 => '0/4800');
+# as pg_waldump has it
+my $waldump = join '', (map { sprintf "rmgr: Transaction len (rec/tot):     46/    46, tx:        %d, lsn: %s, " .
+	"prev 0/00000000, desc: COMMIT 1970-01-01 00:00:00.%06d UTC\n", $_, $commit{$_}, $_ * 1000 } sort keys %commit),
+	'rmgr: LogicalMessage len (rec/tot):     61/    61, tx:          0, lsn: 0/00001EC0, prev 0/00000000, ' .
+	"desc: MESSAGE non-transactional, prefix \"beacon\"; payload (2 bytes): 62 31\n",
+	'rmgr: LogicalMessage len (rec/tot):     61/    61, tx:        701, lsn: 0/00001780, prev 0/00000000, ' .
+	"desc: MESSAGE transactional, prefix \"p\"; payload (2 bytes): 62 31\n";
+# n, xid, op, table, old, new
 my @history = (
-	[1, 700, 'INSERT', 'item', undef, undef, { id => 1, name => 'a', bio => 'long' }],
-	[2, 700, 'INSERT', 'item', undef, undef, { id => 2, name => 'b', bio => undef }],
-	[3, 701, 'UPDATE', 'item', undef, { id => 1, name => 'a', bio => 'long' },
+	[1, 700, 'INSERT', 'item', undef, { id => 1, name => 'a', bio => 'long' }],
+	[2, 700, 'INSERT', 'item', undef, { id => 2, name => 'b', bio => undef }],
+	[3, 701, 'UPDATE', 'item', { id => 1, name => 'a', bio => 'long' },
 		{ id => 1, name => 'z', bio => 'long' }],
-	[4, 701, 'MESSAGE', undef, undef, undef, { prefix => 'p', content => 'hello' }],
+	[4, 701, 'MESSAGE', undef, undef, { prefix => 'p', content => 'hello' }],
 	# executed before 703, committed behind it
-	[5, 704, 'INSERT', 'whole', undef, undef, { id => 9, name => 'w' }],
-	[6, 702, 'BEACON', undef, '0/1F00', undef, { prefix => 'beacon', content => 'b1' }],
-	[7, 702, 'DDL', 'item', undef, undef, { column => 'x1', default => 5 }],
-	[8, 702, 'UPDATE', 'item', undef, { id => 1, name => 'z', bio => 'long', x1 => 5 },
+	[5, 704, 'INSERT', 'whole', undef, { id => 9, name => 'w' }],
+	[7, 702, 'DDL', 'item', undef, { column => 'x1', default => 5 }],
+	[8, 702, 'UPDATE', 'item', { id => 1, name => 'z', bio => 'long', x1 => 5 },
 		{ id => 3, name => 'z', bio => 'long', x1 => 5 }],
-	[9, 703, 'DELETE', 'item', undef, { id => 3, name => 'z', bio => 'long', x1 => 5 }, undef],
-	[10, 704, 'UPDATE', 'whole', undef, { id => 9, name => 'w' }, { id => 9, name => 'v' }],
-	[11, 705, 'INSERT', 'gone', undef, undef, { id => 1 }],
-	[12, 705, 'TRUNCATE', undef, undef, undef, { tables => ['gone'] }],
-	[13, 705, 'INSERT', 'item', undef, undef, { id => 4, name => 'q', bio => undef, x1 => 5 }],
+	[9, 703, 'DELETE', 'item', { id => 3, name => 'z', bio => 'long', x1 => 5 }, undef],
+	[10, 704, 'UPDATE', 'whole', { id => 9, name => 'w' }, { id => 9, name => 'v' }],
+	[11, 705, 'INSERT', 'gone', undef, { id => 1 }],
+	[12, 705, 'TRUNCATE', undef, undef, { tables => ['gone'] }],
+	[13, 705, 'INSERT', 'item', undef, { id => 4, name => 'q', bio => undef, x1 => 5 }],
+	[14, 706, 'INSERT', 'account', undef, { id => 1, balance => 100 }],
+	[15, 706, 'INSERT', 'account', undef, { id => 2, balance => 100 }],
+	[16, 707, 'UPDATE', 'account', { id => 1, balance => 100 }, { id => 1, balance => 93 }],
+	[17, 707, 'UPDATE', 'account', { id => 2, balance => 100 }, { id => 2, balance => 107 }],
 );
 my %final = (item => [{ id => 2, name => 'b', bio => undef, x1 => 5 },
 		{ id => 4, name => 'q', bio => undef, x1 => 5 }],
-	whole => [{ id => 9, name => 'v' }], gone => []);
+	whole => [{ id => 9, name => 'v' }], gone => [],
+	account => [{ id => 1, balance => 93 }, { id => 2, balance => 107 }]);
 
 my %order;	# xid and table: how many
 sub line {
@@ -97,26 +109,34 @@ my @right = (
 	line('3800/1', 10, 'c', 'gone', undef, { id => 1 }),
 	line('3800/2', 11, 't', 'gone', undef, undef, truncate => ['public.gone']),
 	line('3800/3', 12, 'c', 'item', undef, { id => 4, name => 'q', bio => undef, x1 => 5 }, version => 2),
+	schema('account', 1, 13, qw(id balance)),
+	line('4000/1', 13, 'c', 'account', undef, { id => 1, balance => 100 }),
+	line('4000/2', 14, 'c', 'account', undef, { id => 2, balance => 100 }),
+	line('4800/1', 15, 'u', 'account', undef, { id => 1, balance => 93 }),
+	line('4800/2', 16, 'u', 'account', undef, { id => 2, balance => 107 }),
 );
 
 sub ledger {
-	my $ledger = Leat::Ledger->new(source => 'shop', @_, tables => { item => { key => ['id'] },
-		whole => { key => ['id'], identity => 'full' }, gone => { key => ['id'] } });
-	$ledger->history(@$_[0 .. 4], map { defined $_ ? json($_) : undef } @$_[5, 6]) for @history;
-	$ledger->commit($_, $commit{$_}, $_ * 1000) for sort keys %commit;
+	my ($dump) = @_;
+	my $ledger = Leat::Ledger->new(source => 'shop', tables => { item => { key => ['id'] },
+		whole => { key => ['id'], identity => 'full' }, gone => { key => ['id'] },
+		account => { key => ['id'], mean => { balance => 100 } } });
+	$ledger->history(@$_[0 .. 3], map { defined $_ ? json($_) : undef } @$_[4, 5]) for @history;
+	open my $lines, '<', \($dump || $waldump) or die $!;
+	$ledger->read_waldump($lines);
 	return $ledger;
 }
 
 sub check {
-	my ($lines, $final, @options) = @_;
+	my ($lines, $final) = @_;
 	my $text = join '', map { "$_\n" } @$lines;
 	open my $file, '<', \$text or die $!;
 	my %rows = map { my $table = $_; $table => [map { json($_) } @{ $final->{$table} }] } keys %$final;
-	return ledger(@options)->check($file, \%rows);
+	return ledger()->check($file, \%rows);
 }
 
 is_deeply([check(\@right, \%final)], [], 'a log that is right has no faults');
-is(scalar @right, 17, 'all lines are there');
+is(scalar @right, 22, 'all lines are there');
 
 # --- and each way of being wrong
 
@@ -147,7 +167,7 @@ finds('seq', 'a seq that falls', edit(3, '"seq":3', '"seq":1'));
 finds('seq', 'a seq that leaves one out', edit(16, '"seq":12', '"seq":13'));
 finds('never committed', 'one of another transaction', edit(2, '1000/2', '1004/2'));
 finds('never committed', 'one more in a transaction', sub {
-	push @{ $_[0] }, line('3800/4', 13, 'd', 'item', { id => 2 }, undef, version => 2) });
+	push @{ $_[0] }, line('4800/3', 17, 'd', 'item', { id => 2 }, undef, version => 2) });
 finds('op', 'an insert for an update', edit(3, '"op":"u"', '"op":"c"'));
 finds('image', 'another value', edit(2, '"name":"b"', '"name":"c"'));
 finds('image', 'a value for a NULL', edit(2, '"bio":null', '"bio":"null"'));
@@ -173,20 +193,19 @@ finds('final state', 'a row too many in the database', sub { push @{ $_[1]{item}
 finds('final state', 'a row too few', sub { pop @{ $_[1]{item} } });
 finds('final state', 'another value there', sub { $_[1]{whole}[0]{name} = 'u' });
 finds('final state', 'another default of a new column', sub { $_[1]{item}[0]{x1} = 6 });
+finds('sum', 'half of a transfer', edit(21, '"balance":107', '"balance":100'));
+finds('sum', 'a transfer that is cut in two by another change', sub { @{ $_[0] }[3, 20] = @{ $_[0] }[20, 3] });
 finds('unreadable', 'half a line', edit(16, '..........$', ''));
 
-# --- a message whose history row was lost with the server
+# --- the write-ahead log
 
-my @lost = @right;
-splice @lost, 5, 0, line('1E00/0', 5, 'm', undef, undef, undef, prefix => 'beacon', content => 'b0');
-s/"seq":(\d+)/'"seq":' . ($1 + 1)/e for @lost[6 .. $#lost];
-is_deeply([check(\@lost, \%final, doubtful => 1)], [], 'a message may be there without its history row');
-isnt(scalar check(\@lost, \%final), 0, 'unless the server never failed');
+is(Leat::Ledger::end_of_record(@$_[0, 1]), $_->[2], "a record of $_->[1] bytes at $_->[0]")
+	for [64, 57, 128], [8128, 64, 8192], [8128, 65, 8192 + 24 + 8], [8128, 64 + 8168 + 8, 16384 + 24 + 8],
+		[(16 << 20) - 64, 72, (16 << 20) + 40 + 8];
 
 # --- history and log in doubt
 
-my $short = ledger();
-@{ $short->{commits} } = grep { $_->{xid} != 703 } @{ $short->{commits} };
+my $short = ledger($waldump =~ s/^.* 703, .*\n//mr);
 open my $nothing, '<', \'' or die $!;
 ok(!eval { $short->check($nothing); 1 }, 'a transaction without a commit record is refused');
 like($@, qr/703/, 'by its number');
@@ -210,4 +229,32 @@ s/"seq":(\d+)/'"seq":' . ($1 - 6)/e, s/"version":2/"version":1/ for @later;
 is(is_same_stream($first, file(@later), places => 1), '', 'a pipeline that began later has a part');
 splice @later, 3, 1;
 like(is_same_stream($first, file(@later), places => 1), qr/behind/, 'without holes');
+
+# --- who was killed while it read
+
+my $lives = Leat::Lives->new($first);
+sub life { return { path => file(@{ $_[0] }), @_[1 .. $#_] } }
+sub cut { my ($life) = @_; spew($life->{path}, slurp($life->{path}) =~ s/.{30}\n\z//sr); return { %$life, is_cut => 1 } }
+is($lives->wrong(life(\@right)), '', 'a life that saw all');
+is($lives->wrong(life([@right[4 .. 9]], from => 4)), '', 'and a piece');
+is($lives->wrong(life([@right[6 .. 9]], from => 6)), '', 'that begins with a version');
+is($lives->wrong(life([$right[0], @right[4 .. 9]], from => 4, is_late => 1)), '', 'or is told the versions in force');
+like($lives->wrong(life([@right[4 .. 9]], from => 3)), qr/event 1 /, 'one that begins too late is found');
+like($lives->wrong(life([@right[3 .. 9]], from => 4)), qr/event 1 /, 'and too early');
+like($lives->wrong(life([@right[4, 5, 7 .. 9]], from => 4)), qr/event 3 /, 'one that leaves out a version');
+like($lives->wrong(life([@right[4, 6 .. 9]], from => 4)), qr/event 2 /, 'or an event');
+like($lives->wrong(life([@right[4, 4 .. 9]], from => 4)), qr/event 2 /, 'or has one twice');
+like($lives->wrong(life([@right[14 .. 17]], from => 10, is_late => 1)), qr/version 1 of public.gone was not announced/,
+	'or is not told a version');
+like($lives->wrong(life([@right, $right[21]])), qr/event 23 /, 'or goes on behind the end');
+is($lives->wrong(cut(life([@right[0 .. 4]]))), '', 'the line at the end may be cut by a kill');
+like($lives->wrong({ %{ cut(life([@right[0 .. 4]])) }, is_cut => 0 }), qr/event 5 /, 'but by nothing else');
+my @lives = map { cut(life([@right[$_->[0] .. $_->[1]]], from => $_->[2])) } [0, 7, 1], [5, 12, 5], [10, 21, 8];
+is($lives->wrong($_), '', 'three lives are right') for @lives;
+is($lives->leaves_out(@lives), undef, 'and leave nothing out');
+ok(!$lives->is_whole(@lives), 'but the last line');
+push @lives, life([$right[21]], from => 16);
+is($lives->wrong($lives[-1]), '', 'that a fourth one has');
+ok($lives->is_whole(@lives), 'then it is all');
+is($lives->leaves_out(@lives[0, 2]), $lives[2], 'without the second one there is a hole');
 done_testing();

@@ -3,14 +3,16 @@
 #	my $ledger = Leat::Ledger->new(source => 'shop', tables => {
 #		item => { key => ['id'] },			# DEFAULT
 #		whole => { key => ['id'], identity => 'full' },
-#		coded => { key => ['code'], identity => 'index' } });
-#	$ledger->history($n, $xid, $op, $table, $lsn, $old, $new);	# any order
-#	$ledger->commit($xid, $lsn, $microseconds);			# commit order
+#		coded => { key => ['code'], identity => 'index' },
+#		account => { key => ['id'], mean => { balance => 100 } } });
+#	$ledger->history($n, $xid, $op, $table, $old, $new);		# any order
+#	$ledger->read_waldump(\*LINES);	# commits, messages outside of transactions
 #	my @wrong = $ledger->check(\*LINES, $final);
 #
 # It knows two things only, both the database's own: the history table, which
 # triggers fill in the transaction that makes the change, so that what was rolled
-# back is not in it; and the commit records of the write-ahead log.  From these it
+# back is not in it, nor what a restart has taken back; and the write-ahead log,
+# as pg_waldump shows it.  From these it
 # makes the one sequence of records that is right, and holds the lines of
 # `leat log cat --format debezium` against it (leat-envelope(7)):
 #
@@ -18,18 +20,20 @@
 #	ids, ordinals without a hole, seq one more per change;
 #	images by the table's replica identity, columns by its version's record;
 #	the order of each key's changes; and all of them, applied to empty tables,
-#	make the tables that the database has in the end ($final).
+#	make the tables that the database has in the end ($final), and one whose
+#	`mean` is what was said at the end of each transaction.
 #
 # Ops of the history: INSERT UPDATE DELETE (old and new row), TRUNCATE
-# ({"tables":[...]}), MESSAGE and BEACON (one that is not transactional, with its
-# own LSN; {"prefix":...,"content":...}), DDL ({"column":...,"default":...}: what
-# rows that were there have in a new column).
+# ({"tables":[...]}), MESSAGE ({"prefix":...,"content":...}), DDL
+# ({"column":...,"default":...}: what rows that were there have in a new column).
 package Leat::Ledger;
 use strict;
 use warnings;
 
 use Exporter qw(import);
+use List::Util qw(sum);
 use MIME::Base64 qw(decode_base64);
+use Time::Local qw(timegm);
 
 our @EXPORT_OK = qw(decode_json_text is_same_stream);
 
@@ -95,26 +99,49 @@ sub decode_json_text {
 
 sub new {
 	my ($class, %opt) = @_;
-	return bless { source => 'shop', incarnation => 1, schema => 'public', doubtful => 0,
+	return bless { source => 'shop', incarnation => 1, schema => 'public',
 		%opt, by_xid => {}, beacons => [], defaults => {}, commits => [] }, $class;
 }
 
 sub history {
-	my ($self, $n, $xid, $op, $table, $lsn, $old, $new) = @_;
+	my ($self, $n, $xid, $op, $table, $old, $new) = @_;
 	my %change = (n => $n, xid => $xid, op => $op, table => $table, old => $old, new => $new);
 	if ($op eq 'DDL') {
 		my $ddl = decode_json_text($new);
 		$self->{defaults}{$table}{$ddl->{column}} = $ddl->{default};
-	} elsif ($op eq 'BEACON') {
-		push @{ $self->{beacons} }, { %change, lsn => lsn($lsn) };
 	} else {
 		push @{ $self->{by_xid}{$xid} }, \%change;
 	}
 }
 
-sub commit {
-	my ($self, $xid, $lsn, $us) = @_;
-	push @{ $self->{commits} }, { xid => $xid, lsn => lsn($lsn), us => $us };
+# pg_waldump -r Transaction -r LogicalMessage
+sub read_waldump {
+	my ($self, $lines) = @_;
+	while (<$lines>) {
+		my ($size, $xid, $lsn, $what) = m{len \(rec/tot\):\s+\d+/\s*(\d+), tx:\s+(\d+), lsn: ([0-9A-F/]+),.*? desc: (.*)}
+			or next;
+		if ($what =~ /^COMMIT (\d+)-(\d+)-(\d+) (\d+):(\d+):(\d+)\.(\d{6}) UTC/) {
+			push @{ $self->{commits} }, { xid => $xid, lsn => lsn($lsn),
+				us => timegm($6, $5, $4, $3, $2 - 1, $1) * 1_000_000 + $7 };
+		} elsif ($what =~ /^MESSAGE non-transactional, prefix "(.*?)"; payload \(\d+ bytes\): ([0-9A-F ]*)/) {
+			push @{ $self->{beacons} }, { op => 'MESSAGE', lsn => end_of_record(lsn($lsn), $size),
+				prefix => $1, content => pack 'H*', $2 =~ tr/ //dr };
+		}
+	}
+}
+
+# Where the record ends that begins there: each page has a header, the first one
+# of a file a longer one.
+use constant { PAGE => 8192, WAL_FILE => 16 << 20 };
+sub end_of_record {
+	my ($at, $size) = @_;
+	for (my $left = ($size + 7) & ~7;;) {
+		my $room = PAGE - $at % PAGE;
+		return $at + $left if $left <= $room;
+		$left -= $room;
+		$at += $room;
+		$at += $at % WAL_FILE ? 24 : 40;
+	}
 }
 
 # "16/B374D848" as a number
@@ -192,7 +219,7 @@ sub check {
 	my ($self, $lines, $final) = @_;
 	$self->{$_} = {} for qw(faults seen versions state last_n);
 	$self->{$_} = [] for qw(wrong got);
-	$self->{seq} = $self->{place} = undef;
+	$self->{seq} = $self->{place} = $self->{unit} = undef;
 	$self->expect;
 	my $number = 0;
 	while (my $line = <$lines>) {
@@ -207,6 +234,7 @@ sub check {
 		}
 	}
 	$self->wrong('schema', 'a version at the end that no row follows') if $self->{announced};
+	$self->check_means;
 	$self->check_lost;
 	$self->check_final($final) if $final;
 	for my $kind (sort keys %{ $self->{faults} }) {
@@ -226,7 +254,6 @@ sub event {
 	}
 	my $place = $self->{index}{$id};
 	unless (defined $place) {
-		return if $self->is_doubtful($ev);
 		return $self->wrong('never committed', "$self->{at} ($ev->{op}), after " . $self->before);
 	}
 	$self->wrong('order', "$self->{at} comes after " . $self->before)
@@ -234,6 +261,8 @@ sub event {
 	$self->{place} = $place;
 	push @{ $self->{got} }, $id;
 	my $want = $self->{expected}[$place];
+	$self->check_means if $self->{unit} && $self->{unit} != ($want->{unit} || 0);
+	$self->{unit} = $want->{unit};
 	return $self->wrong('op', "$self->{at}: $ev->{op}, not $want->{op}") if $ev->{op} ne $want->{op};
 	$self->check_provenance($ev, $want);
 	if ($ev->{op} eq 'm') { $self->check_message($ev, $want) }
@@ -245,13 +274,6 @@ sub before {
 	my ($self) = @_;
 	my $got = $self->{got};
 	return @$got ? join(' ', @$got[($#$got > 1 ? $#$got - 2 : 0) .. $#$got]) : 'nothing';
-}
-
-# A message outside of transactions whose history row was lost with the server.
-sub is_doubtful {
-	my ($self, $ev) = @_;
-	return $ev->{op} eq 'm' && !defined $ev->{transaction} && $self->{doubtful} > 0
-		&& $ev->{message}{prefix} eq 'beacon' && $self->{doubtful}--;
 }
 
 # One more per change; the two records of a key change share one.
@@ -311,7 +333,7 @@ sub show {
 
 sub check_message {
 	my ($self, $ev, $want) = @_;
-	my $said = decode_json_text($want->{change}{new});
+	my $said = $want->{unit} ? decode_json_text($want->{change}{new}) : $want->{change};
 	my $content = decode_base64($ev->{message}{content});
 	$self->wrong('message', "$self->{at}: $ev->{message}{prefix} $content, not " . show($said))
 		unless $ev->{message}{prefix} eq $said->{prefix} && $content eq $said->{content};
@@ -414,6 +436,18 @@ sub truncate {
 	$self->wrong('truncate', "$self->{at}: $is, not $should") if $is ne $should;
 	$self->check_version($ev);
 	$self->{state}{$_} = {} for @$tables;
+}
+
+# What transactions only move about is all there whenever one is over.
+sub check_means {
+	my ($self) = @_;
+	for my $table (sort grep { $self->{tables}{$_}{mean} } keys %{ $self->{tables} }) {
+		my ($column, $mean) = %{ $self->{tables}{$table}{mean} };
+		my @rows = values %{ $self->{state}{$table} || {} };
+		my $sum = sum(0, map { $_->{$column} } @rows);
+		$self->wrong('sum', "before $self->{at}: $column of $table is $sum in " . @rows . ' rows')
+			if $sum != $mean * @rows;
+	}
 }
 
 sub check_lost {

@@ -3,12 +3,15 @@
 #	Leat::Load->prepare($pg);	# tables, and schema "ledger" with the history
 #	my $load = Leat::Load->start($pg, seed => 1, sessions => 4, pause => 0.03);
 #	...
-#	my $report = $load->stop;	# { kinds => {}, errors => { SQLSTATE => n } }
+#	my $report = $load->stop;	# { kinds => {}, errors => { SQLSTATE => n },
+#					#   synced => { content => 1 }, unsynced => {} }
 #
 # A process of its own with some sessions that each run one transaction after
 # another.  The history is written by triggers, in the transaction that makes the
 # change, so it says what the database says; its `n` counts in execution order.
-# The sessions live through restarts of the server.
+# The sessions live through restarts of the server.  Each second one does not wait
+# for the disk (synchronous_commit = off), so a restart may take back what it was
+# told to be committed: the report has the messages whose commit was acknowledged.
 package Leat::Load;
 use strict;
 use warnings;
@@ -26,7 +29,7 @@ our %tables = (
 	whole => { key => ['id'], identity => 'full' },
 	coded => { key => ['code'], identity => 'index' },
 	pair => { key => ['a', 'b'] },
-	account => { key => ['id'] },
+	account => { key => ['id'], mean => { balance => 100 } },
 );
 
 my $schema = <<'SQL';
@@ -44,17 +47,15 @@ ALTER TABLE coded REPLICA IDENTITY USING INDEX coded_code_key;
 CREATE SCHEMA ledger;
 CREATE SEQUENCE ledger.tick;
 CREATE SEQUENCE ledger.columns;
-CREATE TABLE ledger.history (n bigint, xid bigint, op text, tab text, lsn pg_lsn, old jsonb, new jsonb);
+CREATE TABLE ledger.history (n bigint, xid bigint, op text, tab text, old jsonb, new jsonb);
 
-CREATE FUNCTION ledger.record(op text, what jsonb, tab text = NULL, lsn pg_lsn = NULL) RETURNS void
-LANGUAGE sql AS $$
-	INSERT INTO ledger.history VALUES
-		(nextval('ledger.tick'), txid_current(), op, tab, lsn, NULL, what)
+CREATE FUNCTION ledger.record(op text, what jsonb, tab text = NULL) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO ledger.history VALUES (nextval('ledger.tick'), txid_current(), op, tab, NULL, what)
 $$;
 CREATE FUNCTION ledger.note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO ledger.history VALUES (nextval('ledger.tick'), txid_current(), TG_OP,
-		TG_TABLE_NAME, NULL, to_jsonb(OLD), to_jsonb(NEW));
+		TG_TABLE_NAME, to_jsonb(OLD), to_jsonb(NEW));
 	RETURN NULL;
 END $$;
 CREATE FUNCTION ledger.say(prefix text, content text) RETURNS void LANGUAGE plpgsql AS $$
@@ -62,10 +63,6 @@ BEGIN
 	PERFORM pg_logical_emit_message(true, prefix, content);
 	PERFORM ledger.record('MESSAGE', jsonb_build_object('prefix', prefix, 'content', content));
 END $$;
-CREATE FUNCTION ledger.saw(content text, lsn pg_lsn) RETURNS void LANGUAGE sql AS $$
-	SELECT ledger.record('BEACON', jsonb_build_object('prefix', 'beacon', 'content', content),
-		lsn => lsn)
-$$;
 CREATE FUNCTION ledger.wipe(VARIADIC tables text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE 'TRUNCATE ' || array_to_string(tables, ', ');
@@ -192,12 +189,17 @@ sub large {
 my $said = 0;
 sub message { return "SELECT ledger.say('note', 'm$session_base.${\ $said++} " . text(2) . "');\n" }
 
+# Who gets an answer has been promised this.
+my $promised;
+sub promise {
+	$promised = "p$session_base." . $said++;
+	return "SELECT ledger.say('promise', '$promised');\n";
+}
+
 sub beacon {
 	my ($inside) = @_;
-	my $content = "b$session_base." . $said++;
-	my $emit = "SELECT pg_logical_emit_message(false, 'beacon', '$content') AS lsn \\gset\n";
-	return ($inside ? "BEGIN;\n$inside$emit" . (rand() < 0.5 ? 'COMMIT' : 'ROLLBACK') . ";\n" : $emit) .
-		"SELECT ledger.saw('$content', :'lsn');\n";
+	my $emit = "SELECT pg_logical_emit_message(false, 'beacon', 'b$session_base.${\ $said++}');\n";
+	return $inside ? "BEGIN;\n$inside$emit" . (rand() < 0.5 ? 'COMMIT' : 'ROLLBACK') . ";\n" : $emit;
 }
 
 sub move_key {
@@ -254,6 +256,7 @@ my @kinds = (
 	[savepoint => 8, \&savepoints],
 	[rollback => 5, sub { "BEGIN;\n" . changes(4) . message() . "ROLLBACK;\n" }],
 	[message => 4, \&message],
+	[promise => 12, \&promise],
 	[message_inside => 4, sub { "BEGIN;\n" . message() . change() . message() . insert('item') . "COMMIT;\n" }],
 	[beacon => 3, sub { beacon() }],
 	[beacon_inside => 3, sub { beacon(insert('item')) }],
@@ -265,7 +268,7 @@ my @kinds = (
 	[truncate => 1, sub { "SELECT ledger.wipe(" . ("'item'", "'whole', 'coded'", "'pair'")[rand 3] . ");\n" }],
 	[truncate_inside => 1, sub { "BEGIN;\n" . insert('pair') . "SELECT ledger.wipe('pair', 'coded');\n" .
 		insert('pair') . (rand() < 0.3 ? 'ROLLBACK' : 'COMMIT') . ";\n" }],
-	[large => 0.3, \&large],
+	[large => 0.5, \&large],
 );
 
 sub choose {
@@ -296,7 +299,7 @@ sub stop {
 	Leat::Test::spew($self->{end}, '');
 	my $status = $self->{process}->wait(60);
 	croak "the load ended with $status: " . $self->{process}->err if $status;
-	my %report = (kinds => {}, errors => {}, texts => '');
+	my %report = (kinds => {}, errors => {}, synced => {}, unsynced => {}, texts => '');
 	for (split /\n/, Leat::Test::slurp($self->{report})) {
 		my ($what, $name, $n) = split / /, $_, 3;
 		if ($what eq 'text') { $report{texts} .= "$name $n\n" } else { $report{$what}{$name} = $n }
@@ -307,7 +310,8 @@ sub stop {
 sub run {
 	my ($self) = @_;
 	srand $self->{seed};
-	my @slots = map { { base => $_ * 10_000_000, next => 1, due => 0 } } 1 .. $self->{sessions};
+	my @slots = map { { base => $_ * 10_000_000, next => 1, due => 0,
+		commit => $_ % 2 ? 'on' : 'off' } } 1 .. $self->{sessions};
 	until (-e $self->{end}) {
 		$self->turn($_) for @slots;
 		sleep 0.004;
@@ -317,6 +321,7 @@ sub run {
 	}
 	Leat::Test::spew($self->{report}, (map { "kinds $_ $self->{kinds}{$_}\n" } sort keys %{ $self->{kinds} }),
 		(map { "errors $_ $self->{errors}{$_}\n" } sort keys %{ $self->{errors} }),
+		@{ $self->{kept} || [] },
 		map { s/\s+/ /gr . "\n" } map { "text $_" } @{ $self->{texts} || [] });
 }
 
@@ -326,15 +331,17 @@ sub turn {
 	return if $slot->{due} > time;
 	$slot->{session} = undef if $slot->{session} && !$slot->{busy} && !$slot->{session}->is_open;
 	$slot->{session} ||= Leat::Postgres::Session->new(Leat::Postgres::bindir() . '/psql',
-		$self->{pg}->conninfo(application_name => 'load', options => "'-c lock_timeout=3s'"));
+		$self->{pg}->conninfo(application_name => 'load',
+			options => "'-c lock_timeout=3s -c synchronous_commit=$slot->{commit}'"));
 	if ($slot->{busy}) {
 		$self->end_of($slot) if $slot->{session}->is_done;
 		return;
 	}
 	($session_base, $next_id) = @$slot{qw(base next)};
 	my ($kind, undef, $make) = @{ choose() };
+	undef $promised;
 	my $sql = $make->();
-	$slot->{next} = $next_id;
+	@$slot{qw(next promise)} = ($next_id, $promised);
 	$slot->{busy} = $kind;
 	$slot->{session}->send($sql);
 }
@@ -345,6 +352,8 @@ sub end_of {
 	$slot->{due} = time + rand 2 * $self->{pause};
 	if (eval { $slot->{session}->finish(30); 1 }) {
 		$self->{kinds}{$kind}++;
+		push @{ $self->{kept} }, ($slot->{commit} eq 'on' ? 'synced' : 'unsynced') . " $slot->{promise} 1\n"
+			if $slot->{promise};
 		return;
 	}
 	my $error = $@;
