@@ -114,7 +114,8 @@ sub template {
 }
 
 # new(conf => { name => value }, hba => text, fsync => 1, name => 'pg', start => 0,
-#	fresh => 1)  fresh: a cluster of its own, with another system identifier
+#	fresh => 1, env => {})  fresh: a cluster of its own, with another system
+#	identifier
 sub new {
 	my ($class, %opt) = @_;
 	need();
@@ -123,7 +124,8 @@ sub new {
 	my $dir = Leat::Test::tmpdir() . "/$name";
 	mkdir $dir or croak "mkdir $dir: $!";
 	my $self = bless { name => $name, dir => $dir, data => "$dir/data",
-		logfile => "$dir/log", port => Leat::Test::free_port(), sessions => {} }, $class;
+		logfile => "$dir/log", port => Leat::Test::free_port(), sessions => {},
+		env => $opt{env} || {} }, $class;
 	chown split(/:/, $as_user), $dir if $as_user;
 	if ($opt{fresh}) { initdb($self->{data}) }
 	else { shell('cp', 'cp', '-a', template(), $self->{data}) }
@@ -179,7 +181,8 @@ sub start {
 	my ($self) = @_;
 	for my $try (1 .. 20) {
 		$self->{process} = Leat::Test::start_command(
-			{ name => $self->{name}, cwd => $self->{dir}, out => $self->{logfile}, err => $self->{logfile} },
+			{ name => $self->{name}, cwd => $self->{dir}, out => $self->{logfile}, err => $self->{logfile},
+				env => $self->{env} },
 			as_user(), bindir() . '/postgres', '-D', $self->{data}, '-p', $self->{port});
 		my $mark = $self->log_mark;
 		return $self if $self->wait_ready;
@@ -231,6 +234,20 @@ sub ask_stop {
 }
 
 sub is_running { return $_[0]{process} && $_[0]{process}->is_running }
+
+# All of its processes stand still, and go on.
+sub freeze {
+	my ($self) = @_;
+	kill 'STOP', $self->{process}->pid;	# so that it makes no more of them
+	kill 'STOP', $self->children;
+	return $self;
+}
+
+sub thaw {
+	my ($self) = @_;
+	kill 'CONT', $self->{process}->pid, $self->children;
+	return $self;
+}
 
 # The whole server at once, as when the machine dies.
 sub kill9 {
