@@ -47,8 +47,9 @@ static const char help[] =
 	"                    may be given more than once\n"
 	"  --op OP,...       only these: insert, update, delete, read, truncate,\n"
 	"                    schema, message, gap\n"
-	"  --format FORMAT   debezium (default), row or cloudevents; behind it, with\n"
-	"                    commas, options of leat-envelope(7): debezium,schemas=yes\n"
+	"  --format FORMAT   debezium (default), row, cloudevents or avro; behind\n"
+	"                    it, with commas, options of leat-envelope(7):\n"
+	"                    debezium,schemas=yes\n"
 	"  -n COUNT          no more than so many events\n"
 	"options of stat and verify:\n"
 	"  --json            print JSON\n"
@@ -148,7 +149,7 @@ static int take_format(struct request *rq, const char *text)
 					 words[0]);
 		rc = opt_set(o, &rq->view.encoding, &given, 1, &e);
 	}
-	if (rc != 0 || encoding_check(&rq->view.encoding, &e) != 0) {
+	if (rc != 0 || encoding_check(&rq->view.encoding, true, &e) != 0) {
 		e.code = CODE_usage;
 		return cli_fail(&e);
 	}

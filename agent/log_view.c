@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/pattern.h"
 
 #define BATCH_BYTES (1u << 20)
@@ -21,6 +22,7 @@ struct show {
 	size_t at_once; /* the longest write that cannot block after poll() */
 	uint64_t shown;
 	bool is_over;
+	uint32_t schemas; /* that were shown */
 };
 
 /* --- output ---------------------------------------------------------- */
@@ -105,6 +107,43 @@ static bool is_behind(const struct log_view *v, const struct event *ev)
 	       (v->to_us != 0 && ev->txn->commit_us > v->to_us);
 }
 
+/* Avro's schemas come as lines of their own, in front of the first record that
+ * needs them, with the numbers that the records bear. */
+static int show_schema(void *arg, const struct table *tab, bool is_key,
+		       struct slice schema, uint32_t *id, struct err *e)
+{
+	struct show *s = arg;
+
+	*id = ++s->schemas;
+	buf_printf(&s->out, "{\"id\":%u,\"subject\":", *id);
+	if (tab != NULL)
+		json_string(&s->out, tab->full_name);
+	else
+		buf_text(&s->out, "\"message\"");
+	buf_printf(&s->out, ",\"is_key\":%s,\"schema\":",
+		   is_key ? "true" : "false");
+	buf_slice(&s->out, schema);
+	buf_text(&s->out, "}\n");
+	return s->out.failed ? err_no_memory(e) : 0;
+}
+
+static void put_avro(struct show *s, const struct record *r)
+{
+	const char *p = s->enc.bytes.p;
+
+	buf_text(&s->out, "{\"key\":");
+	if (r->key_n > 0) {
+		buf_u8(&s->out, '"');
+		json_base64(&s->out, (struct slice){p + r->key_at, r->key_n});
+		buf_u8(&s->out, '"');
+	} else {
+		buf_text(&s->out, "null");
+	}
+	buf_text(&s->out, ",\"value\":\"");
+	json_base64(&s->out, (struct slice){p + r->value_at, r->value_n});
+	buf_text(&s->out, "\"}");
+}
+
 static int show_event(struct show *s, const struct event *ev, struct err *e)
 {
 	if (encode_event(s->encoder, ev, &s->enc, e) != 0)
@@ -114,7 +153,11 @@ static int show_event(struct show *s, const struct event *ev, struct err *e)
 
 		if (r->value_n == 0)
 			continue;
-		buf_put(&s->out, s->enc.bytes.p + r->value_at, r->value_n);
+		if (s->view->encoding.format == FORMAT_AVRO)
+			put_avro(s, r);
+		else
+			buf_put(&s->out, s->enc.bytes.p + r->value_at,
+				r->value_n);
 		buf_u8(&s->out, '\n');
 	}
 	s->shown++;
@@ -164,14 +207,15 @@ static int show_all(struct show *s, struct log_reader *r, struct batch *b,
 int log_view_run(const char *path, const struct log_start *start,
 		 const struct log_view *view, struct err *e)
 {
-	struct show s = {.view = view, .at_once = PIPE_BUF,
-			 .encoder = encoder_new(&view->encoding)};
+	struct show s = {.view = view, .at_once = PIPE_BUF};
+	struct encoder_registry registry = {&s, show_schema};
 	struct log_reader *r = log_reader_open(path, start, NULL, e);
 	struct err ignored = ERR_INIT;
 	struct batch *b = batch_new();
 	struct stat st;
 	int rc = -1;
 
+	s.encoder = encoder_new(&view->encoding, &registry);
 	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
 		s.at_once = SSIZE_MAX;
 	if (b == NULL || s.encoder == NULL)

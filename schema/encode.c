@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "schema/avro.h"
 #include "schema/cloudevents.h"
 #include "schema/connect_schema.h"
 #include "schema/debezium.h"
@@ -20,7 +21,8 @@
 /* More table versions than are written to at one time. */
 #define KEEP_SHAPES 1024
 
-const char *const format_names[] = {"debezium", "row", "cloudevents", NULL};
+const char *const format_names[] = {"debezium", "row", "cloudevents", "avro",
+				    NULL};
 const char *const encoding_compats[] = {"none", "debezium", NULL};
 const char *const encoding_decimals[] = {"auto", "string", "precise", "double",
 					 NULL};
@@ -41,12 +43,20 @@ struct encoder {
 	struct map shapes; /* by the table's address */
 	struct shape *last; /* that was looked up */
 	struct buf scratch;
+	struct encoder_registry registry;
+	uint32_t message_id, message_key_id; /* 0: not registered yet */
 };
 
 /* --- the choice of modes ----------------------------------------------- */
 
-int encoding_check(const struct encoding *how, struct err *e)
+int encoding_check(const struct encoding *how, bool has_registry, struct err *e)
 {
+	if (how->format == FORMAT_AVRO && !has_registry) {
+		err_set(e, CODE_conf_value,
+			"option format: avro needs a sink that registers schemas");
+		err_hint(e, "Choose another format.");
+		return -1;
+	}
 	if (!how->schemas || how->format == FORMAT_DEBEZIUM)
 		return 0;
 	err_set(e, CODE_conf_value,
@@ -65,7 +75,8 @@ static int mode(int chosen, int implied)
 static void make_plan(struct encoder *enc, const struct encoding *how)
 {
 	bool is_compat = how->compat != 0;
-	bool as_debezium = how->schemas || is_compat;
+	bool is_avro = how->format == FORMAT_AVRO;
+	bool as_debezium = how->schemas || is_compat || is_avro;
 	struct connect_modes *m = &enc->plan.modes;
 
 	m->decimal = (enum decimal_mode)mode(
@@ -81,13 +92,15 @@ static void make_plan(struct encoder *enc, const struct encoding *how)
 	else if (is_compat)
 		m->unavailable = SLICE("__debezium_unavailable_value");
 	enc->plan.whole = as_debezium || m->unavailable.p != NULL;
-	enc->plan.schemas = how->schemas;
+	enc->plan.schemas = how->schemas || is_avro;
+	enc->plan.avro = is_avro;
 	enc->has_shapes = enc->plan.whole || m->decimal != DECIMAL_STRING ||
 			  m->time != TIME_ISO || m->binary != BINARY_BYTES ||
 			  m->interval != INTERVAL_TEXT;
 }
 
-struct encoder *encoder_new(const struct encoding *how)
+struct encoder *encoder_new(const struct encoding *how,
+			    const struct encoder_registry *reg)
 {
 	struct encoder *enc = calloc(1, sizeof(*enc));
 
@@ -95,6 +108,8 @@ struct encoder *encoder_new(const struct encoding *how)
 		return NULL;
 	enc->format = (enum format)how->format;
 	make_plan(enc, how);
+	if (reg != NULL)
+		enc->registry = *reg;
 	return enc;
 }
 
@@ -120,6 +135,44 @@ void encoder_free(struct encoder *enc)
 	free(enc);
 }
 
+static int register_schema(struct encoder *enc, const struct table *tab,
+			   bool is_key, struct slice schema, uint32_t *id,
+			   struct err *e)
+{
+	const struct encoder_registry *r = &enc->registry;
+
+	return schema.n == 0 ? 0
+			     : r->schema_id(r->arg, tab, is_key, schema, id, e);
+}
+
+static int register_shape(struct encoder *enc, struct shape *sh, struct err *e)
+{
+	if (register_schema(enc, sh->tab, true, sh->key_head, &sh->key_id, e) != 0)
+		return -1;
+	return register_schema(enc, sh->tab, false, sh->value_head,
+			       &sh->value_id, e);
+}
+
+static struct shape *make_shape(struct encoder *enc, const struct event *ev,
+				struct err *e)
+{
+	struct shape *sh = shape_new(ev->table, ev->txn->origin->name, &enc->plan);
+	struct slice key = {(const char *)(sh ? &sh->tab : NULL),
+			    sizeof(sh->tab)};
+
+	if (sh == NULL) {
+		err_no_memory(e);
+		return NULL;
+	}
+	if (!enc->plan.avro || register_shape(enc, sh, e) == 0) {
+		if (map_put(&enc->shapes, key, sh) == 0)
+			return sh;
+		err_no_memory(e);
+	}
+	shape_free(sh);
+	return NULL;
+}
+
 /* The shape keeps its table alive, so no other table takes its address. */
 static struct shape *shape_of(struct encoder *enc, const struct event *ev,
 			      struct err *e)
@@ -134,39 +187,19 @@ static struct shape *shape_of(struct encoder *enc, const struct event *ev,
 	if (sh == NULL || !slice_eq(sh->source, name)) {
 		if (sh != NULL || enc->shapes.n >= KEEP_SHAPES)
 			forget_shapes(enc);
-		sh = shape_new(ev->table, name, &enc->plan);
-		key.p = sh ? (const char *)&sh->tab : NULL;
-		if (sh == NULL || map_put(&enc->shapes, key, sh) != 0) {
-			shape_free(sh);
-			err_no_memory(e);
-			return NULL;
-		}
+		sh = make_shape(enc, ev, e);
 	}
-	enc->last = sh;
+	if (sh != NULL)
+		enc->last = sh;
 	return sh;
 }
 
 /* --- keys ---------------------------------------------------------------- */
 
-/* NULL: the record does not tell. */
-static const struct value *key_value(const struct shown *s, uint32_t i)
-{
-	const struct event *ev = s->ev;
-
-	if (s->after != NULL && s->after[i].tag != VALUE_UNCHANGED)
-		return &s->after[i];
-	if (ev->before == NULL || ev->before_kind == BEFORE_NONE ||
-	    ev->before[i].tag == VALUE_UNCHANGED)
-		return NULL;
-	if (ev->before_kind == BEFORE_KEY && !ev->table->cols[i].is_identity)
-		return NULL;
-	return &ev->before[i];
-}
-
 static bool put_key_column(struct buf *b, const struct shown *s, uint32_t i,
 			   unsigned flags)
 {
-	const struct value *v = key_value(s, i);
+	const struct value *v = shown_key_value(s, i);
 
 	if (v == NULL)
 		return false;
@@ -261,6 +294,26 @@ static void put_key(struct buf *b, const struct shown *s,
 
 /* --- values -------------------------------------------------------------- */
 
+static int register_message(struct encoder *enc, struct err *e)
+{
+	struct buf b = BUF_INIT;
+	int rc;
+
+	if (enc->message_id != 0)
+		return 0;
+	connect_schema_avro(&b, &connect_message_key);
+	rc = register_schema(enc, NULL, true, buf_get(&b), &enc->message_key_id, e);
+	b.n = 0;
+	connect_schema_avro(&b, &connect_message);
+	if (rc == 0)
+		rc = register_schema(enc, NULL, false, buf_get(&b),
+				     &enc->message_id, e);
+	if (b.failed)
+		rc = err_no_memory(e);
+	buf_fini(&b);
+	return rc;
+}
+
 static void put_value(struct buf *b, const struct shown *s,
 		      const struct encoder *enc)
 {
@@ -285,12 +338,39 @@ static void put_value(struct buf *b, const struct shown *s,
 		buf_u8(b, '}');
 }
 
-static void put_record(const struct encoder *enc, const struct shown *s,
-		       struct encoded *out)
+static void put_avro(const struct encoder *enc, const struct shown *s,
+		     struct encoded *out)
 {
 	struct record *rec = &out->rec[out->n++];
 	struct buf *b = &out->bytes;
+	bool is_message = s->op == OP_MESSAGE;
 
+	rec->branch = s->branch;
+	rec->key_at = b->n;
+	if (is_message)
+		avro_message_key(b, s, enc->message_key_id);
+	else
+		avro_key(b, s, s->shape->key_id);
+	rec->key_n = b->n - rec->key_at;
+	rec->value_at = b->n;
+	if (is_message)
+		avro_message(b, s, enc->message_id);
+	else
+		avro_value(b, s, s->shape->value_id);
+	rec->value_n = b->n - rec->value_at;
+}
+
+static void put_record(const struct encoder *enc, const struct shown *s,
+		       struct encoded *out)
+{
+	struct record *rec;
+	struct buf *b = &out->bytes;
+
+	if (enc->plan.avro) {
+		put_avro(enc, s, out);
+		return;
+	}
+	rec = &out->rec[out->n++];
 	rec->branch = s->branch;
 	rec->key_at = b->n;
 	put_key(b, s, enc);
@@ -315,6 +395,11 @@ int encode_event(struct encoder *enc, const struct event *ev,
 	buf_reset(&out->bytes, KEEP_BYTES);
 	buf_reset(&enc->scratch, KEEP_BYTES);
 	out->n = 0;
+	if (enc->plan.avro && (ev->op == OP_SCHEMA || ev->op == OP_GAP))
+		return 0;
+	if (enc->plan.avro && ev->op == OP_MESSAGE &&
+	    register_message(enc, e) != 0)
+		return -1;
 	if (enc->has_shapes && ev->table != NULL) {
 		s.shape = shape_of(enc, ev, e);
 		if (s.shape == NULL)

@@ -7,7 +7,7 @@
 #include "base/opt.h"
 #include "schema/batch.h"
 
-enum format { FORMAT_DEBEZIUM, FORMAT_ROW, FORMAT_CLOUDEVENTS };
+enum format { FORMAT_DEBEZIUM, FORMAT_ROW, FORMAT_CLOUDEVENTS, FORMAT_AVRO };
 
 /* What a person chose, as part of a conf struct; cleared: debezium, plain. */
 struct encoding {
@@ -72,17 +72,30 @@ struct encoded {
 
 #define ENCODED_INIT ((struct encoded){0})
 
-/* Options that do not go together: -1 with CODE_conf_value. */
-int encoding_check(const struct encoding *how, struct err *e) MUST_CHECK;
+/* Options that do not go together: -1 with CODE_conf_value.  Avro needs a place
+ * for its schemas. */
+int encoding_check(const struct encoding *how, bool has_registry, struct err *e)
+	MUST_CHECK;
+
+/* Who gives Avro schemas their numbers: called once for each schema, before the
+ * first record that needs it.  tab is NULL for logical messages. */
+struct encoder_registry {
+	void *arg;
+	int (*schema_id)(void *arg, const struct table *tab, bool is_key,
+			 struct slice schema, uint32_t *id, struct err *e);
+};
 
 struct encoder;
 
-/* *Borrows* how.  *Returns owned*, or NULL on lack of memory.  One thread's. */
-struct encoder *encoder_new(const struct encoding *how);
+/* *Borrows* how and, for avro, reg; else reg may be NULL.  *Returns owned*, or
+ * NULL on lack of memory.  One thread's. */
+struct encoder *encoder_new(const struct encoding *how,
+			    const struct encoder_registry *reg);
 void encoder_free(struct encoder *enc);
 
-/* Replaces what `out` held.  -1 on lack of memory, or with CODE_event_rejected
- * when a value does not fit the modes. */
+/* Replaces what `out` held.  -1 on lack of memory, with CODE_event_rejected when
+ * a value does not fit the modes, and when a schema got no number.  Avro has no
+ * records for OP_SCHEMA and OP_GAP. */
 int encode_event(struct encoder *enc, const struct event *ev,
 		 struct encoded *out, struct err *e) MUST_CHECK;
 void encoded_fini(struct encoded *out);

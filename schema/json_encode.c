@@ -6,6 +6,20 @@
 #include "config.h"
 #include "schema/json_encode.h"
 
+const struct value *shown_key_value(const struct shown *s, uint32_t i)
+{
+	const struct event *ev = s->ev;
+
+	if (s->after != NULL && s->after[i].tag != VALUE_UNCHANGED)
+		return &s->after[i];
+	if (ev->before == NULL || ev->before_kind == BEFORE_NONE ||
+	    ev->before[i].tag == VALUE_UNCHANGED)
+		return NULL;
+	if (ev->before_kind == BEFORE_KEY && !ev->table->cols[i].is_identity)
+		return NULL;
+	return &ev->before[i];
+}
+
 const char *json_op(enum op op)
 {
 	static const char *const letters[] = {

@@ -20,6 +20,9 @@ struct shown {
 	struct err *err;     /* set when a value does not fit its type */
 };
 
+/* Of column i for the record's key; NULL: the record does not tell. */
+const struct value *shown_key_value(const struct shown *s, uint32_t i);
+
 enum {
 	COLUMNS_IDENTITY = 1, /* only those that a BEFORE_KEY image carries */
 	COLUMNS_FLAT = 2,     /* beside fields of the row format: see

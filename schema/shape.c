@@ -26,18 +26,48 @@ static uint32_t find_key(const struct table *tab, uint32_t *out)
 	return n > 0 ? n : in_index;
 }
 
-static struct connect_field column_field(struct shape *sh, uint32_t i,
-					 bool is_key)
+bool shape_is_optional(const struct shape *sh, uint32_t i)
 {
 	const struct column *col = &sh->tab->cols[i];
 
-	/* others may be null where the source did not send them */
-	return (struct connect_field){
-		slice_dup(&sh->arena, col->name).p,
-		connect_column_schema(&sh->types[i],
-				      !is_key && col->key_position == 0,
-				      &sh->arena),
-	};
+	return col->key_position == 0 || !col->is_identity;
+}
+
+/* Avro's names have no blanks and the like; two that become one by that get
+ * underscores behind. */
+static const char *avro_field_name(struct shape *sh, struct slice name,
+				   const struct connect_field *before, size_t n)
+{
+	struct buf b = BUF_INIT;
+	const char *text = slice_dup(&sh->arena, name).p;
+	bool is_taken = true;
+
+	connect_avro_name(&b, text ? text : "", false);
+	while (is_taken && !b.failed) {
+		is_taken = false;
+		for (size_t i = 0; i < n; i++)
+			is_taken |= slice_eq(buf_get(&b),
+					     slice_of(before[i].name));
+		if (is_taken)
+			buf_u8(&b, '_');
+	}
+	text = slice_dup(&sh->arena, buf_get(&b)).p;
+	sh->arena.failed |= b.failed;
+	buf_fini(&b);
+	return text;
+}
+
+/* The n-th of `fields`, for column i. */
+static void put_field(struct shape *sh, struct connect_field *fields, size_t n,
+		      uint32_t i, bool is_key)
+{
+	struct slice name = sh->tab->cols[i].name;
+
+	fields[n].name = sh->plan->avro
+				 ? avro_field_name(sh, name, fields, n)
+				 : slice_dup(&sh->arena, name).p;
+	fields[n].schema = connect_column_schema(
+		&sh->types[i], !is_key && shape_is_optional(sh, i), &sh->arena);
 }
 
 /* source.schema.table */
@@ -63,9 +93,13 @@ static struct slice head_of(struct shape *sh, const struct connect_schema *s)
 	struct buf b = BUF_INIT;
 	struct slice out;
 
-	buf_text(&b, "{\"schema\":");
-	connect_schema_json(&b, s, NULL);
-	buf_text(&b, ",\"payload\":");
+	if (sh->plan->avro) {
+		connect_schema_avro(&b, s);
+	} else {
+		buf_text(&b, "{\"schema\":");
+		connect_schema_json(&b, s, NULL);
+		buf_text(&b, ",\"payload\":");
+	}
 	out = slice_dup(&sh->arena, buf_get(&b));
 	sh->arena.failed |= b.failed;
 	buf_fini(&b);
@@ -82,10 +116,12 @@ static void make_heads(struct shape *sh)
 
 	if (f == NULL || k == NULL)
 		return;
-	for (uint32_t i = 0; i < ncols; i++)
-		f[i] = column_field(sh, i, false);
-	for (uint32_t i = 0; i < sh->nkey; i++)
-		k[i] = column_field(sh, sh->key[i], true);
+	for (uint32_t i = 0; i < ncols && !sh->arena.failed; i++)
+		put_field(sh, f, i, i, false);
+	for (uint32_t i = 0; i < sh->nkey && !sh->arena.failed; i++)
+		put_field(sh, k, i, sh->key[i], true);
+	if (sh->arena.failed)
+		return;
 	value = connect_envelope(record_name(sh, ""), f, ncols, &sh->arena);
 	key = (struct connect_schema){
 		.kind = CONNECT_STRUCT,
@@ -96,7 +132,8 @@ static void make_heads(struct shape *sh)
 	if (sh->arena.failed)
 		return;
 	sh->value_head = head_of(sh, &value);
-	sh->key_head = head_of(sh, &key);
+	if (sh->nkey > 0)
+		sh->key_head = head_of(sh, &key);
 }
 
 struct shape *shape_new(struct table *tab, struct slice source,

@@ -11,6 +11,7 @@ struct shape_plan {
 	/* every column stands in every row, null where it was not sent */
 	bool whole;
 	bool schemas; /* key_head and value_head are made */
+	bool avro;    /* the schemas are Avro's, and bare */
 };
 
 struct shape {
@@ -21,8 +22,9 @@ struct shape {
 	uint32_t *key;		    /* columns of a record's key, in order */
 	uint32_t nkey;
 	struct slice source; /* the name that is part of the schemas' */
-	/* {"schema":...,"payload": */
+	/* {"schema":...,"payload": or Avro's schema; of no key: empty */
 	struct slice key_head, value_head;
+	uint32_t key_id, value_id; /* whoever registers Avro's sets them */
 	struct buf scratch[2]; /* connect_convert() */
 };
 
@@ -30,5 +32,8 @@ struct shape {
 struct shape *shape_new(struct table *tab, struct slice source,
 			const struct shape_plan *plan);
 void shape_free(struct shape *sh);
+
+/* May column i be null in a row?  A key that every row before has may not. */
+bool shape_is_optional(const struct shape *sh, uint32_t i);
 
 #endif

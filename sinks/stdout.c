@@ -58,7 +58,7 @@ static int stdout_check(struct sink *snk, struct report *r, struct err *e)
 	const struct stdout_conf *conf = snk->conf;
 	char where[256];
 
-	if (encoding_check(&conf->encoding, e) != 0)
+	if (encoding_check(&conf->encoding, false, e) != 0)
 		return -1;
 	snprintf(where, sizeof(where), "sink \"%s\"", snk->name);
 	report_add(r, FINDING_WARNING, CODE_none, where, NULL,
@@ -103,9 +103,9 @@ static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
 	so->at_once = so->is_file || (flags & O_NONBLOCK) ? SSIZE_MAX
 							  : PIPE_BUF;
 	held->is_known = held->has_cursor = false;
-	if (encoding_check(&conf->encoding, e) != 0)
+	if (encoding_check(&conf->encoding, false, e) != 0)
 		return -1;
-	so->encoder = encoder_new(&conf->encoding);
+	so->encoder = encoder_new(&conf->encoding, NULL);
 	if (so->encoder == NULL)
 		return err_no_memory(e);
 	return take(so, e);

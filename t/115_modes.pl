@@ -3,6 +3,7 @@
 use Leat::Test;
 use Leat::Postgres;
 use Leat::Stream;
+use Leat::Avro;
 use JSON::PP;
 use MIME::Base64 qw(decode_base64);
 use Math::BigInt;
@@ -111,6 +112,45 @@ my @ce = view('cloudevents');
 is($ce[0]{id}, $events[1]{leat}{id}, 'a CloudEvent has the id of the event');
 is($ce[0]{data}{after}{n}, '12345.6789', 'and the row');
 
+# --- Avro: by its schema the same as JSON with schemas
+
+sub plain {
+	my ($v) = @_;
+	return { map { $_ => plain($v->{$_}) } keys %$v } if ref $v eq 'HASH';
+	return [map { plain($_) } @$v] if ref $v eq 'ARRAY';
+	return defined $v ? JSON::PP::is_bool($v) ? $v ? 1 : 0 : "$v" : undef;
+}
+
+$st->changes("SELECT pg_logical_emit_message(true, 'prefix', 'content')", 'TRUNCATE m');
+my ($arc, $avro, $aerr) = run_leat('log', 'cat', '-c', $st->{conf}, $st->{log}, '--format', 'avro');
+is($arc, 0, 'leat log cat --format avro') or diag $aerr;
+my (%schemas, @avro);
+for (map { JSON::PP->new->utf8->decode($_) } split /\n/, $avro) {
+	if ($_->{schema}) {
+		$schemas{ $_->{id} } = $_->{schema};
+		next;
+	}
+	my ($key, $value) = map { defined $_ ? Leat::Avro::decode(\%schemas, decode_base64($_)) : undef } @$_{qw(key value)};
+	push @avro, plain({ key => $key, value => $value });
+}
+my @json = grep { $_->{payload}{op} =~ /^.$/ } map { JSON::PP->new->utf8->allow_bignum->decode($_) }
+	split /\n/, (run_leat('log', 'cat', '-c', $st->{conf}, $st->{log}, '--format', 'debezium,schemas=yes'))[1];
+is(scalar @avro, scalar @json, 'as many records');
+my @ops;
+for my $i (0 .. $#json) {
+	my $payload = plain($json[$i]{payload});
+	push @ops, $payload->{op};
+	# members that the schema has no field for, and fields that JSON leaves out
+	if ($payload->{op} eq 'm') {
+		delete @$payload{qw(before after ts_us ts_ns)};
+	}
+	$payload->{source}{origin} = undef;
+	$payload->{leat}{$_} //= undef for qw(schema unchanged truncate);
+	is_deeply($avro[$i]{value}, $payload, "record $i: the same value as in JSON");
+	is_deeply($avro[$i]{key}, { id => $payload->{after}{id} }, 'and its key') if $payload->{op} =~ /[cu]/;
+}
+ok((grep { $_ eq 'm' } @ops) && (grep { $_ eq 't' } @ops), 'messages and truncates among them');
+
 # --- what a mode cannot carry
 
 $st->changes("INSERT INTO m (id, v) VALUES (3, 'NaN')");
@@ -119,5 +159,5 @@ is($rc, 8, 'NaN as an exact decimal is refused');
 like($err, qr/table "public\.m": column "v"/, 'table and column are named');
 like($err, qr/^hint: /m, 'with a hint');
 unlike($err, qr/NaN/, 'and without the value');
-is(scalar(grep { /"op":"[cu]"/ } split /\n/, $out), 3, 'what came before is there');
+is(scalar(grep { /"op":"[cut]"/ } split /\n/, $out), 4, 'what came before is there');
 done_testing;

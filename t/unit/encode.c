@@ -155,7 +155,7 @@ static void golden(const char *name, const struct event *ev)
 {
 	struct buf got = BUF_INIT;
 
-	for (size_t f = 0; f < countof(encodings); f++) {
+	for (size_t f = 0; encodings[f].how.format != FORMAT_AVRO; f++) {
 		encode(f, ev);
 		for (size_t i = 0; i < out.n; i++) {
 			ok(is_object(value_of(i)), "%s: %s record %zu is one "
