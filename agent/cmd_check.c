@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/cli.h"
+#include "agent/orphans.h"
 #include "base/json.h"
 
 static const char *const level_names[] = {"ok", "cost", "warning", "error"};
@@ -60,7 +61,8 @@ static int could_not_ask(struct report *r, const char *where, const struct err *
 	return code_exit(e->code);
 }
 
-static int check_source(const struct conf_pipeline *pc, struct report *r)
+static int check_source(const struct conf *conf, const struct conf_pipeline *pc,
+			struct report *r)
 {
 	struct source *src = source_new(pc->from->source, pc->from->name,
 					pc->name, pc->from->values);
@@ -70,6 +72,8 @@ static int check_source(const struct conf_pipeline *pc, struct report *r)
 
 	snprintf(where, sizeof(where), "pipeline \"%s\": source \"%s\"", pc->name,
 		 pc->from->name);
+	if (src != NULL && conf_is_first(conf, pc))
+		src->siblings = conf->names;
 	if (src == NULL ? err_no_memory(&e) != 0 : src->ops->check(src, r, &e) != 0)
 		status = could_not_ask(r, where, &e);
 	source_free(src);
@@ -93,11 +97,20 @@ static int check_sink(const struct conf_pipeline *pc, struct report *r)
 }
 
 /* The exit status of the first thing that could not be asked, else 0. */
-static int check_pipeline(const struct conf_pipeline *pc, struct report *r)
+static int check_pipeline(const struct conf *conf, const struct conf_pipeline *pc,
+			  struct report *r)
 {
-	int source = check_source(pc, r), sink = check_sink(pc, r);
+	int source = check_source(conf, pc, r), sink = check_sink(pc, r);
 
 	return source != 0 ? source : sink;
+}
+
+static void check_orphan(void *arg, const char *where, const char *name,
+			 const char *what, const char *hint)
+{
+	(void)name;
+	report_add(arg, FINDING_WARNING, CODE_orphan, where, NULL,
+		   "%s\nhint: %s", what, hint);
 }
 
 static int check_all(struct cli *cli, const struct conf_pipeline *only,
@@ -107,11 +120,13 @@ static int check_all(struct cli *cli, const struct conf_pipeline *only,
 
 	for (const struct conf_pipeline *pc = cli->conf->pipelines; pc != NULL;
 	     pc = pc->next) {
-		int rc = only == NULL || only == pc ? check_pipeline(pc, r) : 0;
+		int rc = only == NULL || only == pc ? check_pipeline(cli->conf, pc, r) : 0;
 
 		if (status == 0)
 			status = rc;
 	}
+	if (only == NULL)
+		orphans_each(cli->conf, check_orphan, r);
 	return status;
 }
 

@@ -15,6 +15,7 @@
 
 #include "agent/cli.h"
 #include "agent/control.h"
+#include "agent/orphans.h"
 #include "agent/state.h"
 #include "base/clock.h"
 #include "base/note.h"
@@ -60,17 +61,13 @@ static void tell_systemd(const char *what)
 	close(fd);
 }
 
-static void report_orphan(void *arg, const char *name)
+static void report_orphan(void *arg, const char *where, const char *name,
+			  const char *what, const char *hint)
 {
-	const struct conf *conf = arg;
-
-	if (conf_find_pipeline(conf, name) == NULL)
-		note(NOTE_WARNING, COMPONENT, CODE_orphan,
-		     NOTE_KV({"pipeline", name},
-			     {"hint", "put it back into the conf, or run `leat "
-				      "drop` with it there"}),
-		     "state of pipeline \"%s\" exists, but the conf has no such "
-		     "pipeline", name);
+	(void)arg;
+	note(NOTE_WARNING, COMPONENT, CODE_orphan,
+	     NOTE_KV({"pipeline", name}, {"where", where}, {"hint", hint}), "%s",
+	     what);
 }
 
 static int make_pipelines(struct agent *ag, const struct conf *conf,
@@ -196,7 +193,7 @@ static int serve(struct cli *cli, struct agent *ag, const sigset_t *signals,
 	ag->control = control_open(conf->control_socket, &ag->status, e);
 	if (ag->control == NULL)
 		return -1;
-	state_each_pipeline(conf->state_dir, report_orphan, cli->conf);
+	orphans_each(conf, report_orphan, NULL);
 	if (start_pipelines(ag, e) != 0) {
 		stop_all(ag);
 		status = -1;

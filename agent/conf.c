@@ -324,6 +324,20 @@ static int add_all(struct conf *c)
 	return rc;
 }
 
+static int list_names(struct conf *c)
+{
+	const struct conf_pipeline *p;
+	size_t n = 0;
+
+	for (p = c->pipelines; p != NULL; p = p->next)
+		n++;
+	c->names = arena_calloc(&c->load->arena, n + 1, sizeof(*c->names));
+	n = 0;
+	for (p = c->pipelines; c->names != NULL && p != NULL; p = p->next)
+		c->names[n++] = p->name;
+	return c->names ? 0 : -1;
+}
+
 /* --- the whole ------------------------------------------------------------ */
 
 /* Secrets that stand in the conf itself work, but are pointed at. */
@@ -399,7 +413,7 @@ static struct conf *finish(struct conf *c, int loaded,
 	if (loaded != 0) {
 		conf_errors_clear(all);
 		*conf_fail(all, where) = *e;
-	} else if (add_all(c) != 0) {
+	} else if (add_all(c) != 0 || list_names(c) != 0) {
 		all->failed = true;
 	} else {
 		conf_check(c, all);
@@ -469,6 +483,15 @@ void conf_free(struct conf *c)
 	conf_load_fini(c->load);
 	free(c->load);
 	free(c);
+}
+
+bool conf_is_first(const struct conf *c, const struct conf_pipeline *p)
+{
+	const struct conf_pipeline *first = c->pipelines;
+
+	while (first != NULL && first->from != p->from)
+		first = first->next;
+	return first == p;
 }
 
 const struct conf_pipeline *conf_find_pipeline(const struct conf *c,

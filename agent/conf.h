@@ -73,6 +73,7 @@ struct conf {
 
 	struct conf_section *sources, *sinks, *logs;
 	struct conf_pipeline *pipelines;
+	const char **names; /* of the pipelines, NULL at the end */
 	struct conf_load *load; /* private: the text, names and places */
 };
 
@@ -93,6 +94,8 @@ void conf_errors_free(struct conf_error *errors);
  * detail and hint each. */
 void conf_errors_put(const struct conf_error *errors, struct buf *out);
 
+/* Is it the first pipeline that reads from its source? */
+bool conf_is_first(const struct conf *c, const struct conf_pipeline *p);
 /* NULL when there is none of that name. */
 const struct conf_pipeline *conf_find_pipeline(const struct conf *c,
 					       const char *name);

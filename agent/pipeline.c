@@ -46,6 +46,7 @@ struct pipeline {
 	atomic_bool stop;
 	atomic_bool hurry; /* nobody waits for a sick sink */
 	struct state *state;
+	bool has_run; /* an attempt got as far as that */
 	/* when the sink made the writer wait for the first time since the last
 	 * commit, clock_mono_ms(), or 0; the writer's, while there is one */
 	int64_t sink_failing;
@@ -380,6 +381,7 @@ static int run_attempt(struct pipeline *p, struct attempt *a, struct err *e)
 	    open_source(p, a, e) != 0 || start_writer(p, a, e) != 0)
 		return -1;
 	publish_parts(p, a->src, a->queue);
+	p->has_run = true;
 	set_phase(p, PIPELINE_RUNNING, NULL);
 	rc = stream(p, a, e);
 	if (atomic_load(&p->stop))
@@ -407,6 +409,8 @@ static int attempt(struct pipeline *p, struct err *e)
 		a.src->wake_fd = p->wake_fd;
 		a.src->batch_bytes = BATCH_BYTES;
 		a.src->start = p->pc->start;
+		if (!p->has_run && conf_is_first(p->conf, p->pc))
+			a.src->siblings = p->conf->names;
 		rc = run_attempt(p, &a, e);
 	}
 	publish_parts(p, NULL, NULL);

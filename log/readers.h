@@ -29,6 +29,8 @@ int reader_store(const char *dir, const char *name, struct slice cursor,
 /* Appends the stored cursor.  1: there is one, 0: none, -1: error. */
 int reader_load(const char *dir, const char *name, struct buf *out,
 		struct err *e);
+/* Does a process run the pipeline of that name? */
+bool reader_is_held(const char *dir, const char *name);
 /* Cursor and lock go; not there is no error. */
 int reader_remove(const char *dir, const char *name, struct err *e) MUST_CHECK;
 /* Calls f for each named reader, with the text of its cursor. */

@@ -18,6 +18,7 @@
 #include "base/pattern.h"
 #include "sources/pg_catalog.h"
 #include "sources/pg_check.h"
+#include "sources/pg_orphans.h"
 #include "sources/pg_publication.h"
 #include "sources/pg_query.h"
 #include "sources/pg_read.h"
@@ -388,6 +389,7 @@ static int begin(struct pg *pg, const struct pgoutput_place *from, uint64_t seq,
 	pg->idle_end = 0;
 	pg->idle_ms = clock_mono_ms();
 	pg->watch = (struct pg_watch){.asked_ms = clock_mono_ms() - 9000};
+	pg_orphans_note(pg);
 	if (start_stream(pg, from->end, e) < 0)
 		return -1;
 	/* from here on a wake-up means work, not a stop */

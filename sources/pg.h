@@ -8,6 +8,7 @@
  *	pg_slot         the slot: state, creation, resume checks, drop
  *	pg_stream       the CopyBoth loop, feedback
  *	pg_watch        the side connection while streaming: monitoring, shutdown
+ *	pg_orphans      slots of pipelines that are no more
  *	pg_catalog      what the catalog knows of a table
  *	pg_check        leat check
  *	pg_seek         positions typed by people

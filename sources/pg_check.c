@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "sources/pg_orphans.h"
 #include "sources/pg_publication.h"
 #include "sources/pg_query.h"
 #include "sources/pg_slot.h"
@@ -365,7 +366,7 @@ static int check_side(struct check *c, const struct pg_result *res, struct err *
 	cost_tables(c, &p);
 	cost_server(c, res, &slot);
 	pg_publication_free(&p);
-	return 0;
+	return pg_orphans_check(c->pg, c->r, c->where, e);
 }
 
 /* Only a connection tells whether one is let in. */

@@ -96,6 +96,9 @@ struct source {
 	int wake_fd;
 	size_t batch_bytes;	/* a batch is full from here on */
 	const char *start;	/* the pipeline's `start`, for sources that know it */
+	/* All pipelines of the conf, NULL at the end: what else of leat's is on
+	 * the server is to be reported.  NULL: not now. */
+	const char *const *siblings;
 	/* written by the source, read by `leat status` */
 	_Atomic uint64_t behind_bytes;	 /* of the server's log, UINT64_MAX: unknown */
 	_Atomic int64_t last_commit_us;	 /* commit time of the last change read */

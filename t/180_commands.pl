@@ -194,6 +194,43 @@ scenario 'drop leaves nothing on the server' => sub {
 	is($rc, 0, 'a second time is no error');
 };
 
+scenario 'what no pipeline of the conf has is reported, once' => sub {
+	my $rig = Leat::Rig->new($pg, 'kept');
+	my $left = <<"CONF";
+sink out { type = null }
+pipeline left { source = kept_src sink = out initial = stream_only }
+pipeline reader { source = kept_log sink = out }
+CONF
+	my $conf = slurp($rig->conf);
+	append($rig->conf, $left);
+	$rig->start->await_running;
+	$rig->await(sub { $pg->slot('leat_left') && -e $rig->log_dir . '/readers/reader' }, 'slot and reader');
+	$rig->insert(1)->await_ids(1)->stop;
+	spew($rig->conf, $conf);
+	my ($rc, $out) = $rig->leat('check');
+	is($rc, 0, 'it is no error');
+	like($out, qr/^warning: source "kept_src": replication slot "leat_left" .*\nhint: .*pg_drop_replication_slot\('leat_left'\)/m,
+		'check names the slot') or diag $out;
+	unlike($out, qr/slot "leat_kept" belongs/, 'and not that of a pipeline');
+	like($out, qr/^warning: state_dir: state of pipeline "left"/m, 'the state');
+	like($out, qr/^warning: log "kept_log": reader "reader"/m, 'and the reader that the log is kept for') or diag $out;
+	is(($rig->leat('check', '--sql'))[1], '', 'but offers no statement that would drop it');
+	$rig->start->await_running;
+	for my $what ('slot "leat_left"', 'state of pipeline "left"', 'reader "reader"') {
+		my @said = grep { / code=orphan / && /\Q$what\E/ } split /\n/, $rig->said;
+		is(scalar @said, 1, "run says it of the $what") or diag $rig->said;
+	}
+	my $before = () = $rig->said =~ / code=orphan /g;
+	$pg->query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'leat_kept'");
+	$rig->await_said(qr/ code=source_unreachable /);
+	$rig->insert(2)->await_ids(1, 2);
+	my $after = () = $rig->said =~ / code=orphan /g;
+	is($after, $before, 'and not again at each connect');
+	$pg->query(($rig->said =~ /(SELECT pg_drop_replication_slot\('leat_left'\))/)[0] || 'SELECT 1');
+	$rig->stop;
+	unlike(($rig->leat('check'))[1], qr/leat_left/, 'the hint mends it');
+};
+
 scenario 'drop leaves a publication that is the user\'s own' => sub {
 	my $rig = Leat::Rig->new($pg, 'ownpub', source => "publication = mine\ncreate_publication = no");
 	$rig->query('CREATE PUBLICATION mine FOR TABLE t');
