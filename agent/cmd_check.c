@@ -38,12 +38,12 @@ static int print_json(const struct report *r)
 		buf_printf(&out, "%s{\"level\":\"%s\",\"code\":\"%s\",\"where\":",
 			   f == r->first ? "" : ",", level_names[f->level],
 			   code_name(f->code));
-		json_string(&out, slice_of(f->where));
+		json_quoted(&out, slice_of(f->where));
 		buf_text(&out, ",\"text\":");
-		json_string(&out, slice_of(f->text));
+		json_quoted(&out, slice_of(f->text));
 		buf_text(&out, ",\"sql\":");
 		if (f->sql != NULL)
-			json_string(&out, slice_of(f->sql));
+			json_quoted(&out, slice_of(f->sql));
 		else
 			buf_text(&out, "null");
 		buf_u8(&out, '}');

@@ -313,9 +313,9 @@ static void put_readers_json(const struct log_stat *st, struct buf *out)
 		struct slice line = slice_cut(&rest, '\n');
 
 		buf_text(out, is_first ? "{\"name\":" : ",{\"name\":");
-		json_string(out, slice_cut(&line, ' '));
+		json_quoted(out, slice_cut(&line, ' '));
 		buf_text(out, ",\"cursor\":");
-		json_string(out, line);
+		json_quoted(out, line);
 		buf_u8(out, '}');
 		is_first = false;
 	}
@@ -338,7 +338,7 @@ static void put_stat_json(const struct request *rq, const struct log_stat *st,
 			  struct buf *out)
 {
 	buf_text(out, "\"path\":");
-	json_string(out, slice_of(rq->path));
+	json_quoted(out, slice_of(rq->path));
 	buf_printf(out,
 		   ",\"uuid\":\"%s\",\"segments\":%" PRIu64 ",\"bytes\":%" PRIu64
 		   ",\"events\":%" PRIu64 ",\"first_seq\":%" PRIu64
@@ -349,7 +349,7 @@ static void put_stat_json(const struct request *rq, const struct log_stat *st,
 	put_time_json("first_time", st->first_us, st->events > 0, out);
 	put_time_json("last_time", st->last_us, st->events > 0, out);
 	buf_text(out, ",\"cursor\":");
-	json_string(out, buf_get(&st->cursor));
+	json_quoted(out, buf_get(&st->cursor));
 	put_readers_json(st, out);
 }
 
@@ -402,7 +402,7 @@ static void put_fault_json(const struct err *e, struct buf *out)
 {
 	buf_printf(out, "{\"sound\":false,\"code\":\"%s\",\"message\":",
 		   code_name(e->code));
-	json_string(out, slice_of(e->msg));
+	json_quoted(out, slice_of(e->msg));
 	buf_text(out, "}\n");
 }
 

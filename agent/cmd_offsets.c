@@ -24,10 +24,10 @@ static int show_one(struct cli *cli, const char *pipeline, struct buf *out,
 		goto out;
 	if (cli->flags & CLI_JSON) {
 		buf_printf(out, "%s{\"pipeline\":", *is_first ? "" : ",");
-		json_string(out, slice_of(pipeline));
+		json_quoted(out, slice_of(pipeline));
 		buf_printf(out, ",\"incarnation\":%u,\"seq\":%llu,\"source\":",
 			   c.incarnation, (unsigned long long)c.seq);
-		json_string(out, c.source);
+		json_quoted(out, c.source);
 		buf_u8(out, '}');
 	} else
 		buf_printf(out, "%s: incarnation %u, seq %llu\n  %.*s\n",

@@ -25,9 +25,9 @@ static struct slice native(const struct column *c)
 static void put_column_json(const struct column *c, struct buf *out)
 {
 	buf_text(out, "{\"name\":");
-	json_string(out, c->name);
+	json_quoted(out, c->name);
 	buf_printf(out, ",\"type\":\"%s\",\"native\":", type_name(c->type));
-	json_string(out, native(c));
+	json_quoted(out, native(c));
 	buf_printf(out, ",\"nullable\":%s,\"key\":%u}",
 		   c->is_nullable ? "true" : "false", c->key_position);
 }
@@ -38,9 +38,9 @@ static void put_json(struct show *s, const struct table *tab)
 
 	buf_text(out, s->is_first ? "" : ",");
 	buf_text(out, "{\"pipeline\":");
-	json_string(out, slice_of(s->pipeline));
+	json_quoted(out, slice_of(s->pipeline));
 	buf_text(out, ",\"table\":");
-	json_string(out, tab->full_name);
+	json_quoted(out, tab->full_name);
 	buf_printf(out, ",\"version\":%u,\"from_seq\":%llu,\"columns\":[",
 		   tab->version, (unsigned long long)tab->from_seq);
 	for (uint32_t i = 0; i < tab->ncols; i++) {

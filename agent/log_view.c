@@ -117,7 +117,7 @@ static int show_schema(void *arg, const struct table *tab, bool is_key,
 	*id = ++s->schemas;
 	buf_printf(&s->out, "{\"id\":%u,\"subject\":", *id);
 	if (tab != NULL)
-		json_string(&s->out, tab->full_name);
+		json_quoted(&s->out, tab->full_name);
 	else
 		buf_text(&s->out, "\"message\"");
 	buf_printf(&s->out, ",\"is_key\":%s,\"schema\":",

@@ -10,7 +10,7 @@
 static void put_text(struct buf *out, const char *key, const char *value)
 {
 	buf_printf(out, "\"%s\":", key);
-	json_string(out, slice_of(value));
+	json_quoted(out, slice_of(value));
 	buf_u8(out, ',');
 }
 
@@ -65,7 +65,7 @@ static void put_cursor(struct buf *out, const struct buf *text)
 {
 	buf_text(out, "\"cursor\":");
 	if (text->n > 0)
-		json_string(out, buf_get(text));
+		json_quoted(out, buf_get(text));
 	else
 		buf_text(out, "null");
 	buf_u8(out, ',');

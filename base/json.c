@@ -63,7 +63,7 @@ void json_escaped(struct buf *b, struct slice s)
 		buf_put(b, s.p + from, s.n - from);
 }
 
-void json_string(struct buf *b, struct slice s)
+void json_quoted(struct buf *b, struct slice s)
 {
 	buf_u8(b, '"');
 	json_escaped(b, s);

@@ -7,7 +7,7 @@
 
 /* A quoted string.  s must be UTF-8; control characters, quote and backslash
  * are escaped, everything else goes as it is. */
-void json_string(struct buf *b, struct slice s);
+void json_quoted(struct buf *b, struct slice s);
 /* Only what goes between the quotes. */
 void json_escaped(struct buf *b, struct slice s);
 /* Base64 (RFC 4648 section 4, padded) without quotes. */

@@ -49,7 +49,7 @@ static void put_value(struct buf *b, const char *v)
 	if (is_word(v))
 		buf_text(b, v);
 	else
-		json_string(b, slice_of(v));
+		json_quoted(b, slice_of(v));
 }
 
 static void put_text(struct buf *b, enum note_level level, const char *component,
@@ -76,15 +76,15 @@ static void put_json(struct buf *b, enum note_level level, const char *component
 	clock_iso(time, clock_wall_us());
 	buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"component\":", time,
 		   level_names[level]);
-	json_string(b, slice_of(component));
+	json_quoted(b, slice_of(component));
 	buf_text(b, ",\"message\":");
-	json_string(b, slice_of(msg));
+	json_quoted(b, slice_of(msg));
 	buf_printf(b, ",\"code\":\"%s\"", code_name(code));
 	for (; kv != NULL && kv->key != NULL; kv++) {
 		buf_u8(b, ',');
-		json_string(b, slice_of(kv->key));
+		json_quoted(b, slice_of(kv->key));
 		buf_u8(b, ':');
-		json_string(b, slice_of(kv->value));
+		json_quoted(b, slice_of(kv->value));
 	}
 	buf_u8(b, '}');
 }

@@ -14,7 +14,7 @@ static void put_text(struct buf *b, const char *name, struct slice value)
 	if (value.n == 0)
 		return;
 	buf_printf(b, ",\"%s\":", name);
-	json_string(b, value);
+	json_quoted(b, value);
 }
 
 static void put_number(struct buf *b, const char *name, uint64_t value)
@@ -97,7 +97,7 @@ static void put_data(struct buf *b, const struct shown *s)
 		break;
 	case OP_MESSAGE:
 		json_lit(b, "{\"prefix\":");
-		json_string(b, s->ev->message->prefix);
+		json_quoted(b, s->ev->message->prefix);
 		json_lit(b, ",\"content\":\"");
 		json_base64(b, s->ev->message->content);
 		buf_u8(b, '"');

@@ -213,7 +213,7 @@ static const char *const json_types[] = {
 static void put_member(struct buf *b, const char *name, const char *value)
 {
 	buf_printf(b, ",\"%s\":", name);
-	json_string(b, slice_of(value));
+	json_quoted(b, slice_of(value));
 }
 
 void connect_schema_json(struct buf *b, const struct connect_schema *s,

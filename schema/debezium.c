@@ -32,18 +32,18 @@ static void put_source(struct buf *b, const struct shown *s)
 	const struct origin *o = txn->origin;
 
 	json_lit(b, "{\"version\":");
-	json_string(b, o->version);
+	json_quoted(b, o->version);
 	json_lit(b, ",\"connector\":");
-	json_string(b, o->connector);
+	json_quoted(b, o->connector);
 	json_lit(b, ",\"name\":");
-	json_string(b, o->name);
+	json_quoted(b, o->name);
 	json_lit(b, ",\"ts_ms\":");
 	json_ms(b, txn->commit_us);
 	if (s->op == OP_READ)
 		json_lit(b, ",\"snapshot\":\"incremental\",\"db\":");
 	else
 		json_lit(b, ",\"snapshot\":\"false\",\"db\":");
-	json_string(b, o->db);
+	json_quoted(b, o->db);
 	json_lit(b, ",\"sequence\":\"[");
 	put_sequence(b, txn->prev_pos);
 	buf_u8(b, ',');
@@ -53,9 +53,9 @@ static void put_source(struct buf *b, const struct shown *s)
 	json_lit(b, ",\"ts_ns\":");
 	json_ns(b, txn->commit_us);
 	json_lit(b, ",\"schema\":");
-	json_string(b, ev->table ? ev->table->schema : SLICE(""));
+	json_quoted(b, ev->table ? ev->table->schema : SLICE(""));
 	json_lit(b, ",\"table\":");
-	json_string(b, ev->table ? ev->table->name : SLICE(""));
+	json_quoted(b, ev->table ? ev->table->name : SLICE(""));
 	json_lit(b, ",\"txId\":");
 	put_number(b, txn->xid);
 	json_lit(b, ",\"lsn\":");
@@ -63,7 +63,7 @@ static void put_source(struct buf *b, const struct shown *s)
 	json_lit(b, ",\"xmin\":null");
 	if (txn->replicated_from.n > 0) {
 		json_lit(b, ",\"origin\":");
-		json_string(b, txn->replicated_from);
+		json_quoted(b, txn->replicated_from);
 	}
 	buf_u8(b, '}');
 }
@@ -76,7 +76,7 @@ static void put_transaction(struct buf *b, const struct event *ev)
 		return;
 	}
 	json_lit(b, "{\"id\":");
-	json_string(b, ev->txn->id);
+	json_quoted(b, ev->txn->id);
 	json_lit(b, ",\"total_order\":");
 	buf_u64(b, ev->ordinal);
 	json_lit(b, ",\"data_collection_order\":");
@@ -105,7 +105,7 @@ static void put_leat(struct buf *b, const struct shown *s)
 	buf_u64(b, ev->seq);
 	if (ev->table != NULL) {
 		json_lit(b, ",\"schema\":{\"table\":");
-		json_string(b, ev->table->full_name);
+		json_quoted(b, ev->table->full_name);
 		json_lit(b, ",\"version\":");
 		buf_u64(b, ev->table->version);
 		buf_u8(b, '}');
@@ -122,7 +122,7 @@ static void put_leat(struct buf *b, const struct shown *s)
 static void put_message(struct buf *b, const struct message *m)
 {
 	json_lit(b, ",\"message\":{\"prefix\":");
-	json_string(b, m->prefix);
+	json_quoted(b, m->prefix);
 	json_lit(b, ",\"content\":\"");
 	json_base64(b, m->content);
 	json_lit(b, "\"}");

@@ -255,7 +255,7 @@ static void put_plain_key(struct buf *b, const struct shown *s, unsigned flags)
 
 	if (s->op == OP_MESSAGE) {
 		json_lit(b, "{\"prefix\":");
-		json_string(b, s->ev->message->prefix);
+		json_quoted(b, s->ev->message->prefix);
 		buf_u8(b, '}');
 		return;
 	}

@@ -71,7 +71,7 @@ static void put_float(struct buf *b, struct slice s)
 	if (is_number(s))
 		buf_slice(b, s);
 	else /* NaN, Infinity, -Infinity */
-		json_string(b, s);
+		json_quoted(b, s);
 }
 
 /* "2024-01-01 00:00:00.5" and, with a zone, "+00" behind it; not infinity, BC
@@ -93,7 +93,7 @@ static bool is_plain_time(struct slice s, bool has_zone)
 static void put_time(struct buf *b, struct slice s, bool has_zone)
 {
 	if (!is_plain_time(s, has_zone)) {
-		json_string(b, s);
+		json_quoted(b, s);
 		return;
 	}
 	buf_u8(b, '"');
@@ -119,7 +119,7 @@ static void put_text(struct buf *b, enum type type, struct slice s)
 		put_time(b, s, true);
 		break;
 	default:
-		json_string(b, s);
+		json_quoted(b, s);
 		break;
 	}
 }
@@ -241,7 +241,7 @@ static void put_connect(struct buf *b, const struct connect_type *t,
 		buf_u8(b, '"');
 		break;
 	default:
-		json_string(b, v->s);
+		json_quoted(b, v->s);
 		break;
 	}
 }
@@ -361,18 +361,18 @@ void json_id(struct buf *b, const struct shown *s)
 	s->scratch->n = 0;
 	event_id(s->ev, s->branch, s->scratch);
 	b->failed |= s->scratch->failed;
-	json_string(b, buf_get(s->scratch));
+	json_quoted(b, buf_get(s->scratch));
 }
 
 static void put_column(struct buf *b, const struct column *col,
 		       unsigned key_position)
 {
 	json_lit(b, "{\"name\":");
-	json_string(b, col->name);
+	json_quoted(b, col->name);
 	json_lit(b, ",\"type\":");
-	json_string(b, slice_of(type_name(col->type)));
+	json_quoted(b, slice_of(type_name(col->type)));
 	json_lit(b, ",\"native\":");
-	json_string(b, col->type_name);
+	json_quoted(b, col->type_name);
 	json_lit(b, ",\"nullable\":");
 	json_bool(b, col->is_nullable);
 	json_lit(b, ",\"key\":");
@@ -409,7 +409,7 @@ static void put_changes(struct buf *b, struct buf *scratch,
 	buf_u8(b, '[');
 	while (rest.n > 0) {
 		line = slice_cut(&rest, '\n');
-		json_string(b, line);
+		json_quoted(b, line);
 		buf_u8(b, ',');
 	}
 	json_close(b, ']');
@@ -421,7 +421,7 @@ void json_schema_change(struct buf *b, struct buf *scratch,
 	const struct table *tab = ev->table;
 
 	json_lit(b, "{\"table\":");
-	json_string(b, tab->full_name);
+	json_quoted(b, tab->full_name);
 	json_lit(b, ",\"version\":");
 	buf_u64(b, tab->version);
 	json_lit(b, ",\"previous\":");
@@ -439,11 +439,11 @@ void json_schema_change(struct buf *b, struct buf *scratch,
 void json_gap(struct buf *b, const struct gap *gap)
 {
 	json_lit(b, "{\"from\":");
-	json_string(b, gap->from);
+	json_quoted(b, gap->from);
 	json_lit(b, ",\"to\":");
-	json_string(b, gap->to);
+	json_quoted(b, gap->to);
 	json_lit(b, ",\"reason\":");
-	json_string(b, gap->reason);
+	json_quoted(b, gap->reason);
 	buf_u8(b, '}');
 }
 
@@ -451,7 +451,7 @@ void json_table_names(struct buf *b, const struct truncate *t)
 {
 	buf_u8(b, '[');
 	for (uint32_t i = 0; i < t->ntables; i++) {
-		json_string(b, t->tables[i]->full_name);
+		json_quoted(b, t->tables[i]->full_name);
 		buf_u8(b, ',');
 	}
 	json_close(b, ']');

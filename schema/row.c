@@ -37,7 +37,7 @@ static void put_special(struct buf *b, const struct shown *s)
 		break;
 	case OP_MESSAGE:
 		json_lit(b, "\"__prefix\":");
-		json_string(b, ev->message->prefix);
+		json_quoted(b, ev->message->prefix);
 		json_lit(b, ",\"__content\":\"");
 		json_base64(b, ev->message->content);
 		json_lit(b, "\",");
@@ -78,7 +78,7 @@ void row_value(struct buf *b, const struct shown *s)
 	buf_u64(b, ev->seq);
 	if (ev->table != NULL) {
 		json_lit(b, ",\"__table\":");
-		json_string(b, ev->table->full_name);
+		json_quoted(b, ev->table->full_name);
 	}
 	json_lit(b, ",\"__ts_ms\":");
 	json_ms(b, ev->txn->commit_us);

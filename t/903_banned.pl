@@ -53,4 +53,12 @@ is(join("\n", @spaces), '', 'no line of the other files ends in white space');
 # The compiler looks for variable-length arrays.
 like(read_tree('configure.ac'), qr/-Wvla\b/, 'the build warns of variable-length arrays');
 
+# A function that a shared library has under the same name would be called by that
+# library: the linker exports it for it.
+my ($rc, $symbols) = run_command('nm', '-D', '--defined-only', $LEAT);
+SKIP: {
+	skip('no nm, or a program that has a sanitizer in it', 1) if $rc || $symbols =~ /__(?:asan|tsan)_init/;
+	is(join(' ', $symbols =~ /^\S+ T (\w+)/mg), '', "no function's name is taken from a library's");
+}
+
 done_testing;

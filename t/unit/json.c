@@ -8,7 +8,7 @@ static void escapes(const char *text, size_t n, const char *want)
 {
 	struct buf b = BUF_INIT;
 
-	json_string(&b, (struct slice){text, n});
+	json_quoted(&b, (struct slice){text, n});
 	is_slice(b, want, "%s is escaped as it should be", want);
 	buf_fini(&b);
 }
