@@ -16,8 +16,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int tap_run, tap_failed;
+
+/* A fresh directory below TMPDIR, or in memory: what is tested may sync thousands
+ * of times. */
+static inline const char *tap_dir(char out[128], const char *name)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (tmp == NULL || strlen(tmp) > 80)
+		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	snprintf(out, 128, "%s/leat-%s-XXXXXX", tmp, name);
+	if (mkdtemp(out) == NULL)
+		abort();
+	return out;
+}
 
 __attribute__((format(printf, 2, 0)))
 static inline bool tap_result(bool good, const char *fmt, va_list ap)

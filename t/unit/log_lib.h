@@ -35,16 +35,8 @@ static inline const char *lib_dir(const char *name)
 {
 	static char dir[DIR_MAX], base[128];
 
-	if (base[0] == '\0') {
-		const char *tmp = getenv("TMPDIR");
-
-		/* thousands of syncs: in memory, unless told otherwise */
-		if (tmp == NULL || strlen(tmp) > 80)
-			tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-		snprintf(base, sizeof(base), "%s/leat-log-XXXXXX", tmp);
-		if (mkdtemp(base) == NULL)
-			abort();
-	}
+	if (base[0] == '\0')
+		tap_dir(base, "log");
 	if (name == NULL) {
 		lib_rmtree(base);
 		return NULL;

@@ -108,7 +108,7 @@ static void test_sink_went_back(void)
 
 static void test_lost_state(void)
 {
-	char cmd[64];
+	char cmd[160];
 
 	reset();
 	dst.at = 30;
@@ -150,11 +150,10 @@ static void test_sink_emptied(void)
 
 int main(void)
 {
-	char cmd[64];
+	char cmd[160];
 
 	note_setup(NOTE_ERROR + 1, false);
-	if (mkdtemp(dir) == NULL)
-		abort();
+	tap_dir(dir, "pipeline");
 	test_state_full();
 	test_verdicts();
 	test_stops();

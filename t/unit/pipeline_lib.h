@@ -258,7 +258,7 @@ static struct sink_ops fake_sink = {
 
 /* --- running ---------------------------------------------------------- */
 
-static char dir[] = "/tmp/leat-pipeline.XXXXXX";
+static char dir[128];
 static struct conf conf = {.state_dir = dir};
 static const struct conf_section from = {.name = (char *)"src",
 					 .source = &fake_source};
@@ -267,7 +267,7 @@ static const struct conf_section to = {.name = (char *)"dst",
 
 static void reset(void)
 {
-	char cmd[64];
+	char cmd[160];
 
 	snprintf(cmd, sizeof(cmd), "rm -rf %s/p", dir);
 	if (system(cmd) != 0)

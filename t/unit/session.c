@@ -104,7 +104,7 @@ static const struct sink_ops fake_sink = {
 
 /* --- steps ------------------------------------------------------------ */
 
-static char dir[] = "/tmp/leat-session.XXXXXX";
+static char dir[128];
 static struct conf conf = {.state_dir = dir};
 static const struct conf_section from = {.name = (char *)"src",
 					 .source = &fake_source};
@@ -115,7 +115,7 @@ static const struct conf_pipeline pc = {.name = (char *)"p", .from = &from,
 
 static void clear_state(void)
 {
-	char cmd[64];
+	char cmd[160];
 
 	snprintf(cmd, sizeof(cmd), "rm -rf %s/p", dir);
 	if (system(cmd) != 0)
@@ -269,11 +269,10 @@ static void test_sink_lost_data(void)
 
 int main(void)
 {
-	char cmd[64];
+	char cmd[160];
 
 	note_setup(NOTE_ERROR + 1, false);
-	if (mkdtemp(dir) == NULL)
-		abort();
+	tap_dir(dir, "session");
 	test_move();
 	test_killed();
 	test_pending_is_over();

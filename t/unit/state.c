@@ -8,7 +8,7 @@
 
 #include "t/tap.h"
 
-static char dir[] = "/tmp/leat-state.XXXXXX";
+static char dir[128];
 
 static struct state *must_open(enum state_mode mode)
 {
@@ -88,7 +88,7 @@ static enum code read_after(const char *sql)
 	struct state *st;
 	uint32_t pending;
 	unsigned seen = 0;
-	char path[64];
+	char path[160];
 	sqlite3 *db;
 
 	snprintf(path, sizeof(path), "%s/p/state.db", dir);
@@ -125,7 +125,7 @@ static void test_damage(void)
 {
 	struct err e = ERR_INIT;
 	struct state *st;
-	char path[64];
+	char path[160];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/p/state.db", dir);
@@ -144,10 +144,9 @@ static void test_damage(void)
 
 int main(void)
 {
-	char cmd[64];
+	char cmd[160];
 
-	if (mkdtemp(dir) == NULL)
-		abort();
+	tap_dir(dir, "state");
 	test_cursor();
 	test_tables();
 	test_altered();

@@ -11,7 +11,7 @@
 #include "t/tap.h"
 #include "t/unit/memory_lib.h"
 
-static char dir[] = "/tmp/leat-state.XXXXXX";
+static char dir[128];
 
 /* --- SQLite's allocations count with ours ----------------------------- */
 
@@ -47,7 +47,7 @@ static void take_over(void)
 
 static void clean(void)
 {
-	char cmd[64];
+	char cmd[160];
 
 	snprintf(cmd, sizeof(cmd), "rm -rf %s/p", dir);
 	if (system(cmd) != 0)
@@ -177,8 +177,7 @@ static void test_write(void)
 int main(void)
 {
 	take_over();
-	if (mkdtemp(dir) == NULL)
-		abort();
+	tap_dir(dir, "state");
 	test_read();
 	test_write();
 	clean();
