@@ -142,6 +142,23 @@ sub new {
 	return $self;
 }
 
+# A standby of it, started: a copy of its directory, taken while it stands still.
+sub standby {
+	my ($self, $name) = @_;
+	my $class = ref $self;
+	$self->stop;
+	my $standby = $class->new(name => $name, start => 0);
+	remove_tree($standby->{data});
+	shell('cp', 'cp', '-a', $self->{data}, $standby->{data});
+	$self->start;
+	unlink "$standby->{data}/postmaster.pid";
+	remove_tree(glob "$standby->{data}/pg_replslot/*");
+	shell('touch', as_user(), 'touch', "$standby->{data}/standby.signal");
+	$standby->set_conf(unix_socket_directories => $standby->{dir}, hot_standby => 'on',
+		primary_conninfo => $self->conninfo(dbname => undef, application_name => $name));
+	return $standby->start;
+}
+
 sub conf_line {
 	my ($name, $value) = @_;
 	$value =~ s/'/''/g;
