@@ -243,9 +243,11 @@ static int refuse_old(struct pg *pg, struct err *e)
 {
 	if (pg->walsender.version >= 140000)
 		return 0;
-	return err_set(e, CODE_source_config,
-		       "the server is PostgreSQL %d; 14 or later is needed",
-		       pg->walsender.version / 10000);
+	err_set(e, CODE_source_config,
+		"the server is PostgreSQL %d; 14 or later is needed",
+		pg->walsender.version / 10000);
+	err_hint(e, "Upgrade the server, or point conninfo at another.");
+	return -1;
 }
 
 static void claim_keys(const struct pg *pg, int32_t key[2])

@@ -173,6 +173,11 @@ subtest 'E54: prepared transactions' => sub {
 	my @ev = $shop->changes("BEGIN; INSERT INTO t VALUES (20), (21); PREPARE TRANSACTION 'a'",
 		"BEGIN; INSERT INTO t VALUES (22); PREPARE TRANSACTION 'b'", 'INSERT INTO t VALUES (23)');
 	is_deeply([brief(@ev)], ['c t 23'], 'nothing of them before they end');
+	# neither agent nor server need to have seen the beginning
+	is($shop->{agent}->stop, 0, 'the agent ends');
+	delete $_->{session} for $shop, $leaves;
+	$pg->restart('immediate');
+	Leat::Stream->start_all($shop, $leaves);
 	@ev = $shop->changes("COMMIT PREPARED 'a'", "ROLLBACK PREPARED 'b'");
 	is_deeply([brief(@ev)], ['c t 20', 'c t 21'], 'all of it when they are committed');
 	is_deeply([ordinals(@ev)], [1, 2], 'as one transaction');
@@ -233,6 +238,12 @@ subtest 'E53: a table without an identity is named before it is published' => su
 	$st->query('INSERT INTO bare VALUES (1); UPDATE bare SET v = 2');
 	pass('so the application can still update it');
 	$p->stop;
+	$st->query('CREATE PUBLICATION leat_strict FOR ALL TABLES');
+	like(eval { $st->session->query('UPDATE bare SET v = 3'); '' } || $@, qr/55000/,
+		'published by somebody it cannot');
+	($rc, $out, $err) = run_leat('check', '-c', $conf);
+	is($rc, 1, 'which leat check finds too');
+	like("$out$err", qr/"public"\."bare"/, 'by its name');
 };
 
 subtest 'E55: CREATE TABLE AS with a publication of all tables' => sub {

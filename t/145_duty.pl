@@ -1,5 +1,5 @@
-# What the agent owes a server that waits for it: E106, E107 and E108 of the
-# list of acceptance tests.
+# What the agent owes a server that waits for it: E106 to E108, E193 and E202 of
+# the list of acceptance tests.
 use Leat::Test;
 use Leat::Postgres;
 use Leat::Proxy;
@@ -119,10 +119,46 @@ scenario 'E107: a server can stop although the sink is blocked' => sub {
 	$rig->stop;
 };
 
+scenario 'E193, E202: a slow sink does not cost the connection, nor is more confirmed than it has' => sub {
+	my ($r, $w) = blocked_pipe();
+	my $rig = Leat::Rig->new($patient, 'slow', type => 'stdout', pipeline => 'queue_size = 1MiB',
+		conninfo => { options => "'-c wal_sender_timeout=2s'" });
+	$rig->start({ stdout => $w })->await_running;
+	close $w;
+	my $pid = $rig->sender;
+	my $out = spew("$rig->{dir}/out", '');
+	my $start = time;
+	my $slow = start_command({ name => 'slow', out => $out, setup => sub {
+		open STDIN, '<&', $r or die "stdin: $!";
+	} }, 'perl', '-e', 'while (sysread STDIN, $_, 65536) { syswrite STDOUT, $_; select undef, undef, undef, 0.1 }');
+	close $r;
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, @{[ROWS]}) i");
+	# the transaction is on its way, a part of it delivered, and the server asks
+	my ($inside, %confirmed) = (0);
+	$rig->await(sub {
+		my ($end, $commit) = $rig->status->{cursor} =~ / end=(\S+) commit=(\S+) n=[1-9]/ or return slurp($out) =~ $LAST;
+		my ($flush) = $patient->value("SELECT flush_lsn FROM pg_stat_replication WHERE application_name = 'leat/slow'");
+		$confirmed{"$end $flush"}++ if $rig->status->{cursor} =~ / commit=\Q$commit\E /;
+		return ++$inside >= 15;
+	}, 'a part of it', 90);
+	cmp_ok(scalar keys %confirmed, '>', 0, 'what is confirmed is seen while a part is delivered');
+	is(join(', ', grep { !/^(\S+) \1$/ } keys %confirmed), '', 'and is the end of the transaction before');
+	$rig->await(sub { slurp($out) =~ $LAST }, 'the last row', 90);
+	cmp_ok(time - $start, '>', 4, 'it takes several times wal_sender_timeout');
+	is_deeply([ids_in($out)], [1 .. ROWS], 'every row comes, once and in order');
+	is($rig->sender, $pid, 'over the same connection');
+	$rig->stop;
+};
+
+sub Leat::Rig::sender {
+	my ($self) = @_;
+	return $self->{pg}->value("SELECT pid FROM pg_stat_replication WHERE application_name = 'leat/$self->{name}'");
+}
+
 scenario 'E108: a blocked sink does not cost the connection' => sub {
 	my $now;
 	poll_until {
-		$now = $patient->value('SELECT pid FROM pg_stat_replication');
+		$now = $blocked->sender;
 		$now ne $sender || time > $patience
 	} 'the end of patience';
 	is($now, $sender, 'the connection outlives several times wal_sender_timeout');
@@ -132,7 +168,7 @@ scenario 'E108: a blocked sink does not cost the connection' => sub {
 	close $r;
 	$blocked->await(sub { slurp("$blocked->{dir}/out") =~ $LAST }, 'the last row', 60);
 	is_deeply([ids_in("$blocked->{dir}/out")], [1 .. ROWS], 'then every row comes, once and in order');
-	is($patient->value('SELECT pid FROM pg_stat_replication'), $sender, 'over the same connection');
+	is($blocked->sender, $sender, 'over the same connection');
 	$blocked->stop;
 };
 

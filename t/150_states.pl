@@ -3,12 +3,14 @@
 # state, with a gap event in the log wherever changes may be missing.
 use Leat::Test;
 use Leat::Postgres;
+use Leat::Proxy;
 use Leat::Rig;
 
 Leat::Postgres->need;
 my $pg = Leat::Postgres->new(conf => { max_replication_slots => 60 }, hba => <<'HBA');
 local all all trust
 host all guarded 127.0.0.1/32 scram-sha-256
+host all barred 127.0.0.1/32 reject
 host all all 127.0.0.1/32 trust
 HBA
 
@@ -43,7 +45,7 @@ scenario 'slot_lost: the slot was dropped while the agent ran' => sub {
 	$rig->stop;
 };
 
-scenario 'slot_lost: the server invalidated the slot' => sub {
+scenario 'E177: slot_lost: the server invalidated the slot' => sub {
 	my $own = Leat::Postgres->new(conf => { max_slot_wal_keep_size => '1MB',
 		min_wal_size => '32MB', max_wal_size => '32MB' });
 	my $rig = delivered('invalid', pg => $own);
@@ -58,21 +60,45 @@ scenario 'slot_lost: the server invalidated the slot' => sub {
 	$rig->stop;
 };
 
+scenario 'E177: slot_lost: the server invalidated the slot while it was read' => sub {
+	my $own = Leat::Postgres->new(conf => { max_slot_wal_keep_size => '1MB',
+		min_wal_size => '32MB', max_wal_size => '32MB' });
+	my $rig = delivered('late', pg => $own);
+	$rig->start->await_running;
+	# restart_lsn cannot pass an open transaction
+	my $open = $rig->session;
+	$open->query('BEGIN; INSERT INTO t VALUES (2)');
+	for my $i (1 .. 60) {
+		$own->query('SELECT pg_switch_wal(); CHECKPOINT');
+		last if $rig->slot->{wal_status} eq 'lost';
+		$own->query("CREATE TABLE noise$i AS SELECT i FROM generate_series(1, 1000) i");
+	}
+	is($rig->slot->{wal_status}, 'lost', 'the server gave the slot up and ended the connection');
+	my $st = $rig->stops_with('slot_lost', 90);
+	$open->query('ROLLBACK');
+	$rig->leaves_with_gap($st, 3);
+	$rig->stop;
+};
+
 scenario 'E176: a slot that is not what the pipeline needs' => sub {
 	my %make = (plugin => "pg_create_logical_replication_slot('leat_%s', 'test_decoding')",
-		phases => "pg_create_logical_replication_slot('leat_%s', 'pgoutput', false, true)");
+		phases => "pg_create_logical_replication_slot('leat_%s', 'pgoutput', false, true)",
+		passing => "pg_create_logical_replication_slot('leat_%s', 'pgoutput', true)",
+		astray => "pg_create_logical_replication_slot('leat_%s', 'pgoutput')");
+	my %says = (plugin => qr/test_decoding/, phases => qr/two phases/, passing => qr/is temporary/,
+		astray => qr/belongs to another database/);
 	for my $kind (sort keys %make) {
 		my $rig = delivered($kind);
 		$pg->query("SELECT pg_drop_replication_slot('leat_$kind')");
-		$rig->query('SELECT ' . sprintf $make{$kind}, $kind);
+		($kind eq 'astray' ? $pg : $rig)->query('SELECT ' . sprintf $make{$kind}, $kind);
 		$rig->start;
 		my $st = $rig->stops_with('slot_lost');
-		like($st->{message}, $kind eq 'plugin' ? qr/test_decoding/ : qr/two phases/, 'what is wrong with it is said');
+		like($st->{message}, $says{$kind}, "$kind: what is wrong with it is said");
 		ok($rig->slot, 'it is left alone');
 		$rig->stop;
 		my ($rc) = $rig->leat('drop', $kind, '--yes');
 		isnt($rc, 0, 'even by leat drop');
-		$pg->query("SELECT pg_drop_replication_slot('leat_$kind')");
+		($kind eq 'passing' ? $rig : $pg)->query("SELECT pg_drop_replication_slot('leat_$kind')");
 		$rig->leaves_with_gap($st, 5);
 		$rig->stop;
 	}
@@ -88,20 +114,22 @@ scenario 'slot_lost: a slot of the name belongs to somebody else' => sub {
 	$pg->query("SELECT pg_drop_replication_slot('leat_foreign')");
 };
 
-scenario 'slot_exists: a slot of the name was there before the pipeline' => sub {
+scenario 'E203: slot_exists: a slot of the name was there before the pipeline' => sub {
 	my $rig = Leat::Rig->new($pg, 'before');
 	$rig->query("CREATE PUBLICATION leat_before FOR TABLE t");
 	$rig->query("SELECT pg_create_logical_replication_slot('leat_before', 'pgoutput')");
 	$rig->insert(0);
 	$rig->start;
 	my $st = $rig->stops_with('slot_exists');
-	$rig->obey_hint($st);
+	my $confirmed = $rig->slot->{confirmed_flush_lsn};
+	like($rig->obey_hint($st), qr{stands at \Q$confirmed\E; changes before that are not covered},
+		'taken up, it is said from where on changes are covered');
 	$rig->start->await_running;
 	$rig->insert(1)->await_ids(0, 1);
 	$rig->stop;
 };
 
-scenario 'poisoned: the publication was dropped and made again, with a change between' => sub {
+scenario 'E173: poisoned: the publication was dropped and made again, with a change between' => sub {
 	for my $case (['poison1', 1], ['poison2', 0]) {
 		my ($name, $is_running) = @$case;
 		my $rig = delivered($name);
@@ -117,7 +145,7 @@ scenario 'poisoned: the publication was dropped and made again, with a change be
 	}
 };
 
-scenario 'publication_missing: dropped while the agent was away' => sub {
+scenario 'E173: publication_missing: dropped while the agent was away' => sub {
 	my $rig = delivered('nopub');
 	$rig->query('DROP PUBLICATION leat_nopub');
 	$rig->start;
@@ -202,7 +230,7 @@ scenario 'table_identity: publishing a table would make its updates fail' => sub
 	$rig->await_ids(1, 1)->stop;
 };
 
-scenario 'source_config: wal_level is not logical' => sub {
+scenario 'E172: source_config: wal_level is not logical' => sub {
 	my $own = Leat::Postgres->new(conf => { wal_level => 'replica' });
 	my $rig = Leat::Rig->new($own, 'level');
 	$rig->start;
@@ -214,7 +242,7 @@ scenario 'source_config: wal_level is not logical' => sub {
 	$rig->insert(1)->await_ids(1)->stop;
 };
 
-scenario 'source_refused: E171, E174, a login that the server does not want' => sub {
+scenario 'E171, E174: source_refused: a login that the server does not want' => sub {
 	$pg->query("CREATE ROLE guarded LOGIN REPLICATION PASSWORD 'right'; CREATE ROLE plain LOGIN");
 	my $rig = Leat::Rig->new($pg, 'refused', sql => <<'SQL', conninfo => { user => 'guarded' }, source => 'password = "wrong"');
 CREATE TABLE t (id int PRIMARY KEY, v text);
@@ -245,6 +273,26 @@ SQL
 	$rig = Leat::Rig->new($pg, 'nodb', sql => '', conninfo => { dbname => 'no_such' });
 	$rig->start->await_said(qr/ code=source_refused\b/);
 	like($rig->status->{message}, qr/no_such/, 'a database that is missing is named');
+	$rig->stop;
+
+	$pg->query('CREATE ROLE barred LOGIN REPLICATION');
+	$rig = Leat::Rig->new($pg, 'barred', sql => '', conninfo => { user => 'barred' });
+	$rig->start->await_said(qr/ code=source_refused\b/);
+	like($rig->status->{message}, qr/pg_hba\.conf rejects connection/, 'a line of pg_hba.conf that rejects: in the server\'s words');
+	like($rig->status->{hint}, qr/ordinary database line/, 'and which lines count');
+	$rig->stop;
+};
+
+scenario 'E184: a server that is too old' => sub {
+	my $proxy = Leat::Proxy->new($pg->port)->alter(1000, 'old');
+	my $rig = Leat::Rig->new($pg, 'aged', conninfo => { port => $proxy->port });
+	my ($rc, $out) = $rig->leat('check');
+	is($rc, 1, 'leat check finds it');
+	like($out, qr/PostgreSQL 13/, 'and names it');
+	$rig->start;
+	my $st = $rig->stops_with('source_config');
+	like($st->{message}, qr/PostgreSQL 13; 14 or later is needed/, 'the pipeline stops for it');
+	is($rig->slot, undef, 'before anything is made');
 	$rig->stop;
 };
 

@@ -143,6 +143,10 @@ note("listed, but not seen in this life: $_") for grep { !$listed{$_} } sort key
 
 cmp_ok($most{walsender} || 0, '==', 1, 'one replication connection');
 cmp_ok($most{'client backend'} || 0, '<=', 1, 'at most one side connection');
+my @starts = map { $_->[1] } grep { $_->[1] =~ /^START_REPLICATION/ } @all;
+is_deeply([grep { !/ \(proto_version '1', publication_names '[^']*', messages 'true'\)$/ } @starts], [],
+	'E178: it is asked for nothing that PostgreSQL 14 does not know') or diag explain \@starts;
+cmp_ok(scalar @starts, '>', 2, 'whenever a stream begins');
 my @writes = grep { $_->[1] =~ /^\s*(?:INSERT|UPDATE|DELETE|TRUNCATE|LOCK|ALTER|GRANT|VACUUM)\b/i } @all;
 is_deeply(\@writes, [], 'nothing is written to a table');
 my @made = grep { $_->[1] =~ /^\s*(?:CREATE|DROP) /i } statements($running);
@@ -153,16 +157,19 @@ is_deeply([grep { !/default_transaction_read_only/i } values %first], [], 'every
 
 # --- an idle pipeline
 
-scenario 'an idle pipeline' => sub {
+scenario 'E200: an idle pipeline' => sub {
 	my $idle = Leat::Rig->new($pg, 'idle');
 	$idle->start->await_running;
 	$idle->insert(1)->await_ids(1);
 	$idle->await_acked;
 	my $from = $pg->log_mark;
 	my $xid = $pg->value("SELECT pg_current_xact_id()::text::bigint");
+	my $wal = $pg->value('SELECT pg_current_wal_insert_lsn()');
 	my $end = time + 21;
 	poll_until { time > $end } 'some time';
 	is($pg->value("SELECT pg_current_xact_id()::text::bigint") - $xid, 1, 'writes nothing: no transaction id was taken');
+	cmp_ok($pg->value("SELECT pg_current_wal_insert_lsn() - '$wal'"), '<', 64 << 10,
+		'so the log of the server does not grow by it');
 	my @asked = statements($from);
 	cmp_ok(scalar @asked, '<=', 3, 'asks at most once in 10 s') or diag explain \@asked;
 	cmp_ok(scalar @asked, '>=', 1, 'but does keep an eye on its slot');

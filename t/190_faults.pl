@@ -1,5 +1,5 @@
-# A network and a disk that fail: E186 and E187 of the list of acceptance tests,
-# and a log on a full disk.
+# A network and a disk that fail, stops under load: E186 to E188 and E194 of the
+# list of acceptance tests, and a log on a full disk.
 use Leat::Test;
 use Leat::Postgres;
 use Leat::Proxy;
@@ -96,6 +96,53 @@ scenario 'E186: a walsender that is frozen' => sub {
 	pass('is given up, and waited for');
 	kill 'CONT', $pid;
 	$rig->await_ids(1, 2);
+	$rig->is_sound;
+	$rig->stop;
+};
+
+scenario 'E188: a server that restarts while the slot is made, and when it was made' => sub {
+	my $own = Leat::Postgres->new;
+	for my $moment (qw(while after)) {
+		my $rig = Leat::Rig->new($own, $moment);
+		my $open = $rig->session;
+		$open->query('BEGIN; INSERT INTO t VALUES (0)') if $moment eq 'while';
+		$rig->start->await_said($moment eq 'while' ? qr/waits for open transactions/ : qr/created the replication slot/);
+		$rig->disconnect;
+		$own->restart('immediate');
+		$rig->await_said(qr/: running code=started(?s:.*)\z/, 60);
+		$rig->insert(1)->await_ids(1);
+		is($own->value("SELECT string_agg(slot_name, ' ') FROM pg_replication_slots"), "leat_$moment",
+			"$moment: there is the one slot");
+		$rig->stop;
+		my ($rc, $out, $err) = $rig->leat('drop', $moment, '--yes');
+		is($rc, 0, 'leat drop') or diag $err;
+		is($own->value('SELECT count(*) FROM pg_replication_slots'), 0, 'leaves none');
+	}
+};
+
+scenario 'E194: SIGTERM under load' => sub {
+	my $rig = Leat::Rig->new($pg, 'term');
+	my ($n, $stops) = (0, 0);
+	for my $round (1 .. 3) {
+		$rig->start->await_running;
+		my $s = $rig->session;
+		my $to = $n + 3000;
+		$s->send(join('', map { "INSERT INTO t VALUES ($_, 'x');" } $n + 1 .. $to - 1000)
+			. "INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series($to - 999, $to) i");
+		$rig->await(sub { ($rig->status->{seq} || 0) > $n + 200 * $round }, 'a part of it');
+		my $mark = $pg->log_mark;
+		is($rig->stop(20), 0, 'it ends cleanly');
+		unlike($pg->log_since($mark), qr/unexpected EOF|could not (?:receive|send)/, 'and takes leave of the server');
+		my ($rc, $out) = $rig->leat('offsets', 'show', $rig->name, '--json');
+		my ($end) = $out =~ / end=(\S+)/;
+		is($rig->slot->{confirmed_flush_lsn}, $end, 'which was told of all that is delivered');
+		$stops++ unless $s->is_done;
+		$s->finish;
+		$n = $to;
+	}
+	cmp_ok($stops, '>', 0, 'there was more to come');
+	$rig->start->await_count($n);
+	is_deeply([$rig->ids], [1 .. $n], 'and the next start goes on with exactly that');
 	$rig->is_sound;
 	$rig->stop;
 };

@@ -16,6 +16,10 @@
 #	ready      as if the server waited for a command
 #	done       as if the server had ended the stream
 #
+# or, at the beginning:
+#
+#	old        the server is PostgreSQL 13
+#
 # The server's messages are: type 1, length 4 (itself included), text.
 package Leat::Meddler;
 use strict;
@@ -37,9 +41,12 @@ sub pass {
 		my $message = substr $self->{buffer}, 0, 1 + $size, '';
 		$self->{is_greeted} = 1;
 		$self->{is_streaming} = 1 if $type eq 'W';
-		if ($$count && $self->{is_streaming} && $message =~ /\Ad.{4}w.{24}I/s) {
+		if ($$count && $how ne 'old' && $self->{is_streaming} && $message =~ /\Ad.{4}w.{24}I/s) {
 			$$count--;
 			$message = alter($how, $message);
+		} elsif ($$count && $how eq 'old' && $message =~ /\AS.{4}server_version\0/s) {
+			$$count--;
+			$message = message('S', "server_version\x0013.21\0");
 		}
 		$out .= $message;
 	}
