@@ -10,6 +10,7 @@
 
 #include <sqlite3.h>
 
+#include "agent/state_vfs.h"
 #include "base/fault.h"
 #include "base/file.h"
 
@@ -158,6 +159,16 @@ static int check_pages(struct state *st, struct err *e)
 	return err_is_set(e) ? -1 : 0;
 }
 
+/* What a killed process wrote can be read and need not be durable.  (A write of
+ * what is there already would be left out by SQLite.) */
+static int harden(struct state *st, struct err *e)
+{
+	int rc = sqlite3_wal_checkpoint_v2(st->db, NULL, SQLITE_CHECKPOINT_FULL,
+					   NULL, NULL);
+
+	return rc == SQLITE_OK ? 0 : fail(st, rc, "write", e);
+}
+
 static int setup(struct state *st, enum state_mode mode, bool is_durable,
 		 struct err *e)
 {
@@ -176,13 +187,13 @@ static int setup(struct state *st, enum state_mode mode, bool is_durable,
 			    : "PRAGMA synchronous = NORMAL",
 		 "open", e) != 0)
 		return -1;
-	if (version == 0) {
-		if (exec(st, "BEGIN IMMEDIATE", "write", e) != 0 ||
-		    exec(st, create_sql, "write", e) != 0 ||
-		    exec(st, "COMMIT", "write", e) != 0)
-			return -1;
-	}
-	return 0;
+	if (version == 0)
+		return exec(st, "BEGIN IMMEDIATE", "write", e) != 0 ||
+				       exec(st, create_sql, "write", e) != 0 ||
+				       exec(st, "COMMIT", "write", e) != 0
+			       ? -1
+			       : 0;
+	return is_durable ? harden(st, e) : 0;
 }
 
 static int open_files(struct state *st, const char *pipeline,
@@ -223,7 +234,7 @@ static int open_files(struct state *st, const char *pipeline,
 		}
 	}
 	snprintf(path, sizeof(path), "%s/state.db", st->dir);
-	rc = sqlite3_open_v2(path, &st->db, flags, NULL);
+	rc = sqlite3_open_v2(path, &st->db, flags, state_vfs());
 	return rc == SQLITE_OK ? 0 : fail(st, rc, "open", e);
 }
 
@@ -453,10 +464,7 @@ int state_remove(struct state *st, struct err *e)
 		if (file_remove(path, e) != 0)
 			return -1;
 	}
-	if (rmdir(st->dir) != 0 && errno != ENOENT)
-		return err_sys(e, CODE_state_failed, errno,
-			       "could not remove directory \"%s\"", st->dir);
-	return 0;
+	return file_remove_dir(st->dir, e) == 0 ? 0 : not_ours(st->dir, e);
 }
 
 int state_each_pipeline(const char *state_dir,

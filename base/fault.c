@@ -22,7 +22,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int wanted = -1;
 static unsigned long wanted_hit;
 static bool wanted_error, wanted_late;
-static const char *trace;
+static const char *trace, *mutation;
 static atomic_ulong hits[FAULT_COUNT];
 
 static void setup(void)
@@ -30,6 +30,7 @@ static void setup(void)
 	const char *spec = getenv("LEAT_FAULT"), *colon;
 
 	trace = getenv("LEAT_FAULT_TRACE");
+	mutation = getenv("LEAT_MUTATE");
 	if (spec == NULL || (colon = strchr(spec, ':')) == NULL)
 		return;
 	for (int i = 0; i < FAULT_COUNT; i++)
@@ -73,5 +74,14 @@ bool fault(enum fault_point p)
 	kill(getpid(), SIGKILL);
 	for (;;)
 		pause();
+}
+
+bool fault_mutates(const char *kind, const char *which)
+{
+	size_t n = strlen(kind);
+
+	pthread_once(&once, setup);
+	return mutation != NULL && strncmp(mutation, kind, n) == 0 &&
+	       strcmp(mutation + n, which) == 0;
 }
 #endif

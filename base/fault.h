@@ -5,7 +5,10 @@
  * fault() return true there instead, and point:n:late kills a while later, so
  * that the other threads get on meanwhile.  LEAT_FAULT_TRACE=file appends the name of
  * each point at its first hit, so that a test can tell a point that was never
- * reached.  The list is fault.def; a point that is not in it does not compile. */
+ * reached.  The list is fault.def; a point that is not in it does not compile.
+ *
+ * LEAT_MUTATE=name makes a promise be broken on purpose, all the time: the tests
+ * that are to notice are tried with it (t/unit/power.c, t/411_mutants.pl). */
 #ifndef LEAT_BASE_FAULT_H
 #define LEAT_BASE_FAULT_H
 
@@ -21,10 +24,18 @@ enum fault_point {
 #ifdef LEAT_FAULTS
 /* True when the caller is to behave as if the step had failed. */
 bool fault(enum fault_point p);
+/* Is LEAT_MUTATE the name made of these two? */
+bool fault_mutates(const char *kind, const char *which);
 #else
 static inline bool fault(enum fault_point p)
 {
 	(void)p;
+	return false;
+}
+
+static inline bool fault_mutates(const char *kind, const char *which)
+{
+	(void)kind, (void)which;
 	return false;
 }
 #endif

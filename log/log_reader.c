@@ -448,7 +448,8 @@ struct slice log_reader_committed(const struct log_reader *r)
 
 /* --- opening and closing --------------------------------------------- */
 
-/* From its first opening on, a named reader holds back retention. */
+/* From its first opening on, a named reader holds back retention.  Later places
+ * replace the first one, so its name alone need be durable. */
 static int register_reader(struct log_reader *r, struct err *e)
 {
 	struct buf text = BUF_INIT;
@@ -460,7 +461,7 @@ static int register_reader(struct log_reader *r, struct err *e)
 				 : reader_store(r->dir, r->name, buf_get(&text), e);
 	}
 	buf_fini(&text);
-	return rc < 0 ? -1 : 0;
+	return rc < 0 ? -1 : readers_sync(r->dir, e);
 }
 
 struct log_reader *log_reader_open(const char *path,

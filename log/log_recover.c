@@ -27,14 +27,6 @@ struct recovery {
 	struct scan scan;
 };
 
-static int sync_parent(const char *dir, struct err *e)
-{
-	char parent[LOG_PATH_MAX];
-
-	return log_path(parent, dir, "..", e) != 0 ? -1
-						    : file_sync_dir(parent, e);
-}
-
 static int make_log(struct recovery *r, struct err *e)
 {
 	struct log_writer *w = r->w;
@@ -49,9 +41,7 @@ static int make_log(struct recovery *r, struct err *e)
 	}
 	uuid_make(uuid);
 	w->chain = 0;
-	if (log_roll_make(w, uuid, 1, e) != 0)
-		return -1;
-	return sync_parent(w->conf.path, e);
+	return log_roll_make(w, uuid, 1, e);
 }
 
 /* --- which segment is the last --------------------------------------- */

@@ -62,6 +62,9 @@ static int delete_segment(struct log_writer *w, const struct segment_name *s,
 		return -1;
 	if (fault(FAULT_retention_delete))
 		return err_set(e, CODE_log_io, "could not remove file: fault");
+	/* each by itself, or an older one could come back without a newer */
+	if (file_sync_dir(w->conf.path, e) != 0)
+		return -1;
 	snprintf(size, sizeof(size), "%" PRIu64, s->size);
 	note(NOTE_INFO, w->component, CODE_retention,
 	     NOTE_KV({"segment", path}, {"bytes", size}, {"why", why}),
@@ -87,7 +90,7 @@ static int delete_some(struct log_writer *w, const struct segment_list *l,
 	struct held held = {w, UINT64_MAX};
 	uint64_t bytes = w->at;
 	uint64_t limit = (uint64_t)w->conf.retention_size;
-	size_t closed = 0, deleted = 0;
+	size_t closed = 0;
 
 	if (w->conf.retention_age > 0 &&
 	    readers_each(w->conf.path, hold, &held, e) != 0)
@@ -107,9 +110,8 @@ static int delete_some(struct log_writer *w, const struct segment_list *l,
 		if (delete_segment(w, &l->v[i], why, e) != 0)
 			return -1;
 		bytes -= l->v[i].size;
-		deleted++;
 	}
-	return deleted > 0 ? file_sync_dir(w->conf.path, e) : 0;
+	return 0;
 }
 
 void log_retention(struct log_writer *w)

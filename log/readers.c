@@ -105,6 +105,14 @@ int reader_store(const char *dir, const char *name, struct slice cursor,
 	return rc == 0 ? file_rename(temp, path, e) : -1;
 }
 
+int readers_sync(const char *dir, struct err *e)
+{
+	char path[LOG_PATH_MAX];
+
+	return log_path(path, dir, "readers", e) != 0 ? -1
+						       : file_sync_dir(path, e);
+}
+
 int reader_load(const char *dir, const char *name, struct buf *out,
 		struct err *e)
 {
@@ -156,7 +164,7 @@ int reader_remove(const char *dir, const char *name, struct err *e)
 		if (reader_path(path, dir, name, suffixes[i], e) != 0 ||
 		    file_remove(path, e) != 0)
 			return -1;
-	return 0;
+	return readers_sync(dir, e);
 }
 
 int readers_each(const char *dir,

@@ -26,6 +26,8 @@ bool log_place_parse(struct slice text, struct log_place *p);
 bool reader_name_is_valid(const char *name);
 int reader_store(const char *dir, const char *name, struct slice cursor,
 		 struct err *e) MUST_CHECK;
+/* Makes the names durable; what reader_store() replaces stays a place of it. */
+int readers_sync(const char *dir, struct err *e) MUST_CHECK;
 /* Appends the stored cursor.  1: there is one, 0: none, -1: error. */
 int reader_load(const char *dir, const char *name, struct buf *out,
 		struct err *e);

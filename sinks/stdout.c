@@ -139,8 +139,8 @@ static enum verdict drain(struct stdout_sink *so, int wait_ms, struct err *e)
 			return broken(e, errno);
 		if (ready <= 0)
 			return VERDICT_AGAIN;
-		done = write(STDOUT_FILENO, so->out.p + so->written,
-			     n < so->at_once ? n : so->at_once);
+		done = file_write(STDOUT_FILENO, so->out.p + so->written,
+				  n < so->at_once ? n : so->at_once);
 		if (done < 0 && errno != EINTR && errno != EAGAIN)
 			return broken(e, errno);
 		if (done <= 0)

@@ -18,7 +18,7 @@ my %fenced = (
 	'libpq-fe.h' => qr{^sources/pg_\w+\.[ch]$|^bench/pgrecv\.c$},
 	'mysql.h' => qr{^sources/my_conn\.c$},
 	'librdkafka/rdkafka.h' => qr{^sinks/kafka\w*\.[ch]$},
-	'sqlite3.h' => qr{^agent/state\.c$|^t/\w+/state\w*\.c$},
+	'sqlite3.h' => qr{^agent/state(?:_vfs)?\.c$|^t/\w+/state\w*\.c$},
 	'confuse.h' => qr{^agent/conf\w*\.[ch]$},
 	'zstd.h' => qr{^log/\w+\.c$},
 );

@@ -57,7 +57,7 @@ BEGIN {
 		(grep({ -x "$_/leat" } "$SRCDIR/build", $SRCDIR), "$SRCDIR/build")[0];
 	$LEAT = $ENV{LEAT} || "$BUILDDIR/leat";
 	# Nothing of the caller's own servers may leak in.
-	delete @ENV{grep { /^(PG|LEAT_FAULT)/ } keys %ENV};
+	delete @ENV{grep { /^(PG|LEAT_(FAULT|DISK|MUTATE))/ } keys %ENV};
 	$ENV{LC_ALL} = 'C.UTF-8';
 	$ENV{TZ} = 'UTC';
 	$SIG{$_} = sub { die "got SIG$_[0]\n" } for qw(INT TERM HUP);

@@ -1,0 +1,425 @@
+/* Losses of power, hundreds of them, over a log, the place of a reader of it, and
+ * a state: what was told to be durable is there again (t/power.h).  And each
+ * sync that is left out is missed. */
+#include "config.h"
+
+#ifdef LEAT_FAULTS
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "agent/state.h"
+#include "log/log_verify.h"
+#include "log/readers.h"
+#include "t/power.h"
+#include "t/unit/log_lib.h"
+
+#define LAST 120u
+#define PATH_SIZE 512
+/* Enough for each mutant, with room: see what is printed. */
+#define MOST 3000
+
+/* --- the process that is cut off ------------------------------------------ */
+
+struct life {
+	struct lib_log log;
+	struct state *state;
+	struct table *versions[2];
+	char *log_dir;
+	const char *tree;
+};
+
+/* 'L' the log, 'S' the state: durable up to seq; 'R' a reader has its place, 1.
+ * In small letters what was found at the start. */
+static void tell(char what, uint64_t seq)
+{
+	uint8_t two[2] = {(uint8_t)what, (uint8_t)seq};
+
+	if (write(STDOUT_FILENO, two, 2) != 2)
+		_exit(1);
+}
+
+/* What passes is tried again, as the agent does; anything else is the end. */
+static void try_again(struct err *e)
+{
+	if (code_kind(e->code) != CODE_RETRY) {
+		fprintf(stderr, "# stopped: %s (%s)\n", e->msg, code_name(e->code));
+		_exit(1);
+	}
+	*e = ERR_INIT;
+}
+
+static void open_log(struct life *l)
+{
+	while (!lib_open(&l->log)) {
+		try_again(&l->log.e);
+		lib_close(&l->log);
+	}
+}
+
+static void open_state(struct life *l)
+{
+	struct err e = ERR_INIT;
+
+	while ((l->state = state_open(l->tree, "p", STATE_CREATE, true, &e)) == NULL)
+		try_again(&e);
+}
+
+static uint64_t state_seq(struct life *l)
+{
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct cursor c = {0};
+
+	while (state_cursor(l->state, &text, &e) != 0)
+		try_again(&e);
+	if (text.n > 0 && cursor_parse(buf_get(&text), &c, &e) != 0)
+		try_again(&e);
+	buf_fini(&text);
+	return c.seq;
+}
+
+static uint64_t has_reader(struct life *l)
+{
+	struct buf text = BUF_INIT;
+	struct log_place p = {0};
+	struct err e = ERR_INIT;
+	int rc;
+
+	while ((rc = reader_load(l->log_dir, "r", &text, &e)) < 0)
+		try_again(&e);
+	if (rc == 1 && !log_place_parse(buf_get(&text), &p))
+		_exit(1);
+	buf_fini(&text);
+	return (uint64_t)rc;
+}
+
+/* Rows first..first + 2 in one commit; false: what is in doubt was cut off. */
+static bool write_rows(struct life *l, uint64_t first)
+{
+	struct table *tab = l->versions[first < LAST / 2 ? 0 : 1];
+	struct log_writer *w = l->log.w;
+	struct batch *b = batch_new();
+	struct cursor c = lib_cursor(first + 2);
+	struct err *e = &l->log.e;
+	enum { TABLE, ROWS, COMMIT, DONE } step = TABLE;
+
+	lib_schema(b, tab, NULL, first);
+	for (uint64_t seq = first; seq < first + 3; seq++)
+		lib_insert(b, tab, seq, 200);
+	do {
+		int rc = step == TABLE	? log_writer_table(w, &b->ev[0], e)
+			 : step == ROWS ? log_writer_append(w, b, 1, 3, e)
+					: log_writer_commit(w, &c, e);
+
+		if (rc == 0)
+			step++;
+		else if (!log_writer_is_dead(w))
+			try_again(e);
+	} while (step != DONE && !err_is_set(e));
+	batch_free(b);
+	if (step == DONE)
+		return true;
+	lib_close(&l->log);
+	try_again(e);
+	open_log(l);
+	return false;
+}
+
+static void store_state(struct life *l, uint64_t seq)
+{
+	struct cursor c = lib_cursor(seq);
+	struct err e = ERR_INIT;
+
+	while (seq == 3 && state_add_table(l->state, l->versions[0], &e) != 0)
+		try_again(&e);
+	while (state_set_cursor(l->state, &c, &e) != 0)
+		try_again(&e);
+	tell('S', seq);
+}
+
+static void place_reader(struct life *l)
+{
+	struct log_start start = {.kind = START_EARLIEST};
+	struct buf place = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct log_reader *r;
+
+	while ((r = log_reader_open(l->log_dir, &start, "r", &e)) == NULL)
+		try_again(&e);
+	tell('R', 1);
+	log_reader_cursor(r, &place);
+	while (log_reader_ack(r, buf_get(&place), &e) != 0)
+		try_again(&e);
+	log_reader_close(r);
+	buf_fini(&place);
+}
+
+static int live(const char *tree, const char *keep)
+{
+	char log_dir[PATH_SIZE];
+	struct life l = {.tree = tree, .log_dir = log_dir,
+			 .versions = {lib_table("users", 1, 1),
+				      lib_table("users", 2, LAST / 2)}};
+
+	snprintf(log_dir, sizeof(log_dir), "%s/made/here/log", tree);
+	l.log.conf = lib_conf(log_dir);
+	l.log.conf.segment_size = 3000;
+	l.log.conf.retention_size = strtol(keep, NULL, 10);
+	open_state(&l);
+	open_log(&l);
+	tell('s', state_seq(&l));
+	tell('l', lib_cursor_seq(&l.log));
+	tell('r', has_reader(&l));
+	for (uint64_t seq; (seq = lib_cursor_seq(&l.log)) < LAST;) {
+		while (seq < LAST && write_rows(&l, seq + 1)) {
+			seq += 3;
+			tell('L', seq);
+			store_state(&l, seq);
+			if (seq % 4 == 0)
+				place_reader(&l);
+		}
+		if (seq >= LAST)
+			break;
+	}
+	lib_close(&l.log);
+	state_close(l.state);
+	table_unref(l.versions[0]);
+	table_unref(l.versions[1]);
+	return 0;
+}
+
+/* --- a life, its end, and what it left -------------------------------------- */
+
+static uint64_t rng = 1;
+
+static unsigned chance(unsigned n)
+{
+	rng = rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (unsigned)(rng >> 33) % n;
+}
+
+struct places {
+	char base_dir[PATH_SIZE], tree[PATH_SIZE], base[PATH_SIZE],
+		journal[PATH_SIZE], log_dir[PATH_SIZE];
+	bool is_whole; /* no life of it has a retention */
+};
+
+struct told {
+	uint64_t log, state, reader;
+};
+
+struct losses {
+	unsigned count, deaths;
+	bool good, is_open; /* the log, in this life */
+};
+
+static void make_places(struct places *p)
+{
+	snprintf(p->base_dir, sizeof(p->base_dir), "%s", lib_dir("power"));
+	snprintf(p->tree, sizeof(p->tree), "%.400s/tree", p->base_dir);
+	snprintf(p->base, sizeof(p->base), "%.400s/base", p->base_dir);
+	snprintf(p->journal, sizeof(p->journal), "%.400s/journal", p->base_dir);
+	snprintf(p->log_dir, sizeof(p->log_dir), "%.400s/made/here/log", p->tree);
+	p->is_whole = chance(2);
+	mkdir(p->base_dir, 0700);
+	mkdir(p->tree, 0700);
+}
+
+/* Which operations fail, and at which it dies. */
+static void choose_fate(char *out, size_t size)
+{
+	static const char *const errors[] = {"EIO", "ENOSPC", "EDQUOT"};
+	int n = snprintf(out, size, "any:%u:kill", 1 + chance(chance(3) ? 60 : 250));
+
+	if (chance(3) == 0)
+		snprintf(out + n, size - (size_t)n, ",%s:%u:%s",
+			 chance(2) ? "sync" : "any", 1 + chance(40),
+			 errors[chance(3)]);
+}
+
+static bool is_known(struct told *told, char what, uint64_t seq)
+{
+	uint64_t *of = what == 'L' || what == 'l'   ? &told->log
+		       : what == 'S' || what == 's' ? &told->state
+						    : &told->reader;
+
+	if (what >= 'a') {
+		if (seq < *of) {
+			printf("# %c: %" PRIu64 " was told, %" PRIu64 " is there\n",
+			       what, *of, seq);
+			return false;
+		}
+		if (what == 'l' && told->state > seq) {
+			printf("# the state is ahead of the log\n");
+			return false;
+		}
+	}
+	*of = seq;
+	return true;
+}
+
+/* false: what had been told before is not there, or it gave up. */
+static bool run_life(const char *self, const struct places *p, const char *mutation,
+		     struct told *told, struct losses *l)
+{
+	char fate[128];
+	uint8_t two[2];
+	bool good = true, died;
+	const char *keep = p->is_whole || chance(2) ? "0" : "6000";
+	int fds[2], status;
+	pid_t pid;
+
+	l->is_open = false;
+	choose_fate(fate, sizeof(fate));
+	fflush(stdout);
+	if (pipe(fds) != 0 || (pid = fork()) < 0)
+		abort();
+	if (pid == 0) {
+		dup2(fds[1], STDOUT_FILENO);
+		close(fds[0]);
+		close(fds[1]);
+		setenv("LEAT_DISK_FAULT", fate, 1);
+		setenv("LEAT_DISK_JOURNAL", p->journal, 1);
+		if (mutation != NULL) {
+			setenv("LEAT_MUTATE", mutation, 1);
+			/* it is to fail */
+			dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+		}
+		execl(self, self, p->tree, keep, (char *)NULL);
+		_exit(1);
+	}
+	close(fds[1]);
+	while (read(fds[0], two, 2) == 2) {
+		good = good && is_known(told, (char)two[0], two[1]);
+		l->is_open |= two[0] == 'l';
+	}
+	close(fds[0]);
+	if (waitpid(pid, &status, 0) != pid)
+		abort();
+	died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	l->deaths += died;
+	return good && (died || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+}
+
+static void cut(const struct places *p)
+{
+	uint64_t seed = rng;
+	int status;
+	pid_t pid;
+
+	chance(2);
+	pid = fork();
+	if (pid == 0) {
+		power_cut(p->tree, p->base, p->journal, seed);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		abort();
+}
+
+/* is_open: a writer has been there and said where the end is; else a reader may
+ * see less for want of that, but nothing that is wrong. */
+static bool is_log_sound(const struct places *p, uint64_t least, bool is_open)
+{
+	struct lib_read r = lib_read_all(p->log_dir, "earliest", 1 << 20);
+	struct err e = ERR_INIT;
+	struct log_stat st;
+	uint64_t open_bytes, first = 1;
+	bool good;
+
+	if (!p->is_whole && r.first > 1)
+		first = r.first;
+	if (least == 0 && r.e.code == CODE_log_wrong) {
+		buf_fini(&r.cursor);
+		return true; /* before there was a log */
+	}
+	good = lib_is_range(&r, first, r.last) && (r.last >= least || !is_open);
+	if (good) {
+		good = log_verify(p->log_dir, &st, &open_bytes, &e) == 0;
+		if (good)
+			log_stat_fini(&st);
+	}
+	if (!good)
+		printf("# %" PRIu64 " of %" PRIu64 " rows; %s %s\n", r.last, least,
+		       r.e.msg, e.msg);
+	buf_fini(&r.cursor);
+	return good;
+}
+
+/* Lives and losses, until so many, or until one of them does what it may not. */
+static struct losses lose(const char *self, unsigned most, const char *mutation)
+{
+	struct losses l = {.good = true};
+	struct told told = {0};
+	struct places p;
+
+	make_places(&p);
+	while (l.good && l.count < most) {
+		l.good = run_life(self, &p, mutation, &told, &l) &&
+			 is_log_sound(&p, told.log, l.is_open);
+		if (!l.good)
+			break;
+		if (chance(3) == 0)
+			continue; /* the process died, the machine did not */
+		cut(&p);
+		l.count++;
+		l.good = is_log_sound(&p, told.log, false);
+		if (told.log >= LAST) {
+			told = (struct told){0};
+			make_places(&p);
+		}
+	}
+	return l;
+}
+
+static void test_losses(const char *self)
+{
+	const char *lives = getenv("LEAT_TEST_LONG");
+	struct losses l = lose(self, lives ? 5000 : 300, NULL);
+
+	ok(l.good && l.deaths > l.count / 2,
+	   "after %u losses of power all that was told to be durable is there",
+	   l.count);
+}
+
+static void test_mutants(const char *self)
+{
+	static const char *const mutations[] = {
+		"nosync:write_commit", "nosync:make_segment",
+		"nosync:reader_store", "nosync:vfs_sync",
+		"nosync:cut", "nosync:log_roll", "nosyncdir:cut",
+		"nosyncdir:make_segment", "nosyncdir:make_dir",
+		"nosyncdir:vfs_sync", "nosyncdir:readers_sync",
+		"nosyncdir:delete_segment",
+	};
+
+	for (size_t i = 0; i < countof(mutations); i++) {
+		struct losses l = lose(self, MOST, mutations[i]);
+
+		ok(!l.good, "it is noticed after %u losses if the source lacks %s",
+		   l.count, mutations[i]);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *seed = getenv("LEAT_POWER_SEED");
+
+	note_setup(NOTE_ERROR, false);
+	if (argc > 2)
+		return live(argv[1], argv[2]);
+	rng = seed ? strtoull(seed, NULL, 10) : 1;
+	test_losses(argv[0]);
+	test_mutants(argv[0]);
+	lib_dir(NULL);
+	return tap_done();
+}
+#else
+#include <stdio.h>
+
+int main(void)
+{
+	printf("1..0 # SKIP built without --enable-faults\n");
+	return 0;
+}
+#endif
