@@ -29,7 +29,8 @@ static void print_pipeline(const json_t *p)
 	static const char *const lines[][2] = {
 		{"message", "why"},	 {"detail", "detail"},
 		{"hint", "hint"},	 {"since", "since"},
-		{"cursor", "committed"}, {"last_commit", "last change"},
+		{"cursor", "committed"}, {"gear", "gear"},
+		{"last_commit", "last change"},
 	};
 	const char *code = text_of(p, "code");
 

@@ -586,6 +586,7 @@ void pipeline_status(struct pipeline *p, struct pipeline_status *out)
 		cursor_print(&p->committed, &out->cursor);
 	if (p->source != NULL) {
 		out->behind_bytes = p->source->behind_bytes;
+		out->gear = p->source->gear;
 		out->last_commit_us = p->source->last_commit_us;
 		out->last_heard_us = p->source->last_heard_us;
 	}

@@ -29,6 +29,7 @@ struct pipeline_status {
 	uint64_t seq;
 	uint64_t events, batches, commits; /* since the agent started */
 	uint64_t queue_bytes, queue_limit;
+	const char *gear;	 /* the source's, or NULL */
 	uint64_t behind_bytes;	 /* UINT64_MAX: unknown */
 	int64_t last_commit_us;	 /* source's commit time, 0: none */
 	int64_t last_heard_us;

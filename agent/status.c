@@ -85,6 +85,10 @@ static void put_pipeline(struct pipeline *p, struct buf *out)
 	put_number(out, "batches", st.batches);
 	put_number(out, "commits", st.commits);
 	put_number(out, "attempts", st.attempts);
+	if (st.gear != NULL)
+		put_text(out, "gear", st.gear);
+	else
+		buf_text(out, "\"gear\":null,");
 	put_number(out, "queue_bytes", st.queue_bytes);
 	put_number(out, "queue_limit", st.queue_limit);
 	if (st.behind_bytes == UINT64_MAX)

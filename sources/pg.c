@@ -17,6 +17,7 @@
 #include "base/note.h"
 #include "base/pattern.h"
 #include "sources/pg_catalog.h"
+#include "sources/pg_catchup.h"
 #include "sources/pg_check.h"
 #include "sources/pg_orphans.h"
 #include "sources/pg_publication.h"
@@ -26,6 +27,7 @@
 #include "sources/pg_slot.h"
 
 static const char *const failover_choices[] = {"auto", "no", NULL};
+static const char *const catchup_choices[] = {"auto", "off", NULL};
 
 static const struct opt opts[] = {
 	{.name = "conninfo", .type = OPT_TEXT,
@@ -66,6 +68,21 @@ static const struct opt opts[] = {
 	 .choices = failover_choices,
 	 .offset = offsetof(struct pg_conf, failover),
 	 .help = "Create the slot so that standbys synchronise it (PostgreSQL 17 and later)."},
+	{.name = "catchup", .type = OPT_CHOICE, .dflt = "auto",
+	 .choices = catchup_choices,
+	 .offset = offsetof(struct pg_conf, catchup),
+	 .help = "Read in chunks instead of streaming while far behind."},
+	{.name = "catchup_threshold", .type = OPT_SIZE, .dflt = "64MiB",
+	 .offset = offsetof(struct pg_conf, catchup_threshold),
+	 .help = "How much of the server's log makes it far."},
+	{.name = "catchup_temp", .type = OPT_SIZE, .dflt = "1GiB",
+	 .min = 1 << 20, .max = INT64_C(1) << 40,
+	 .offset = offsetof(struct pg_conf, catchup_temp),
+	 .help = "Limit of the temporary bytes that a chunk may take on the server."},
+	{.name = "catchup_memory", .type = OPT_SIZE, .dflt = "64MiB",
+	 .min = 64 << 10, .max = INT64_C(1) << 30,
+	 .offset = offsetof(struct pg_conf, catchup_memory),
+	 .help = "Memory for a chunk on the server (work_mem); what is more goes to its disk."},
 	OPT_END,
 };
 
@@ -182,7 +199,7 @@ int pg_side(struct pg *pg, struct err *e)
 
 void pg_hurry(struct pg *pg, int64_t ms)
 {
-	if (ms > pg->stream.interval_ms)
+	if (pg->stream.interval_ms > 0 && ms > pg->stream.interval_ms)
 		ms = pg->stream.interval_ms;
 	pg->side.until_ms = ms > 0 ? clock_mono_ms() + ms : 0;
 }
@@ -325,7 +342,7 @@ static enum claim pg_claim(struct source *src, struct err *e)
 
 /* --- open */
 
-static int start_stream(struct pg *pg, uint64_t at, struct err *e)
+int pg_stream_from(struct pg *pg, uint64_t at, struct err *e)
 {
 	struct buf sql = BUF_INIT, name = BUF_INIT;
 	struct pg_result *res = NULL;
@@ -347,8 +364,14 @@ static int start_stream(struct pg *pg, uint64_t at, struct err *e)
 	if (res == NULL)
 		return -1;
 	pg_result_free(res);
-	return pg_stream_begin(&pg->stream, &pg->walsender, at,
-			       pg->sender_timeout_ms, e);
+	if (pg_stream_begin(&pg->stream, &pg->walsender, at,
+			    pg->sender_timeout_ms, e) < 0)
+		return -1;
+	/* of what the sink has committed nothing was said on this stream */
+	pg_stream_flushed(&pg->stream, pg->acked);
+	pg->watch.asked_ms = clock_mono_ms() - 9000;
+	pg->base.gear = "streaming";
+	return 0;
 }
 
 /* Batches of the connection before may be on their way to the sink and are read
@@ -384,19 +407,37 @@ static int make_decoder(struct pg *pg, const struct pgoutput_place *from,
 	return pg->decoder != NULL ? 0 : err_no_memory(e);
 }
 
+int pg_restart_decoder(struct pg *pg, struct err *e)
+{
+	struct pgoutput *old = pg->decoder;
+	struct pgoutput_place from = pgoutput_place(old);
+	int rc = make_decoder(pg, &from, pgoutput_seq(old), pg->reg, e);
+
+	pgoutput_free(old);
+	return rc;
+}
+
 static int begin(struct pg *pg, const struct pgoutput_place *from, uint64_t seq,
-		 struct registry *reg, struct err *e)
+		 const struct pg_slot *slot, struct registry *reg, struct err *e)
 {
 	pg->returned = *from;
 	pg->idle_end = 0;
 	pg->idle_ms = clock_mono_ms();
 	pg->watch = (struct pg_watch){.asked_ms = clock_mono_ms() - 9000};
 	pg_orphans_note(pg);
-	if (start_stream(pg, from->end, e) < 0)
+	pg->reg = reg;
+	pg->acked = from->end;
+	pg_gear_init(&pg->catchup.gear, pg->conf->catchup_threshold,
+		     pg->conf->catchup_temp);
+	if (make_decoder(pg, from, seq, reg, e) < 0)
+		return -1;
+	if (slot->exists && pg_catchup_pays(pg, slot))
+		pg_catchup_begin(pg, slot);
+	else if (pg_stream_from(pg, from->end, e) < 0)
 		return -1;
 	/* from here on a wake-up means work, not a stop */
 	pg->walsender.wake_fd = pg->side.wake_fd = -1;
-	return make_decoder(pg, from, seq, reg, e);
+	return 0;
 }
 
 static int refuse_existing(const struct pg *pg, const struct pg_slot *slot,
@@ -454,7 +495,7 @@ static int open_intent(struct pg *pg, const struct cursor *at, bool preflight,
 	if (rc < 0 || preflight)
 		return rc;
 	pg->is_fresh = true;
-	return begin(pg, &from, at->seq, reg, e);
+	return begin(pg, &from, at->seq, &slot, reg, e);
 }
 
 static int open_cursor(struct pg *pg, const struct cursor *at,
@@ -471,7 +512,7 @@ static int open_cursor(struct pg *pg, const struct cursor *at,
 		return -1;
 	rc = pg_publication_recheck(pg, &p, e);
 	pg_publication_free(&p);
-	return rc < 0 ? -1 : begin(pg, &c->place, at->seq, reg, e);
+	return rc < 0 ? -1 : begin(pg, &c->place, at->seq, &slot, reg, e);
 }
 
 static int pg_open(struct source *src, const struct cursor *at,
@@ -502,6 +543,7 @@ static void pg_close(struct source *src)
 {
 	struct pg *pg = (struct pg *)src;
 
+	pg_catchup_end(pg);
 	pg_stream_end(&pg->stream);
 	pgoutput_free(pg->decoder);
 	pg->decoder = NULL;

@@ -7,6 +7,9 @@
  *	pg_publication  which tables are wanted, the publication
  *	pg_slot         the slot: state, creation, resume checks, drop
  *	pg_stream       the CopyBoth loop, feedback
+ *	pg_catchup      the other way to read: chunks, while far behind
+ *	pg_gear         when, and how large
+ *	pg_peek         statements answered later, rows of a chunk
  *	pg_watch        the side connection while streaming: monitoring, shutdown
  *	pg_orphans      slots of pipelines that are no more
  *	pg_catalog      what the catalog knows of a table
@@ -20,6 +23,8 @@
 
 #include "sources/pg_conn.h"
 #include "sources/pg_cursor.h"
+#include "sources/pg_gear.h"
+#include "sources/pg_peek.h"
 #include "sources/pg_stream.h"
 #include "sources/pgoutput.h"
 #include "sources/source.h"
@@ -29,13 +34,39 @@ extern const struct source_ops pg_source;
 /* --- below: between pg.c and the modules named above */
 
 enum { PG_FAILOVER_AUTO, PG_FAILOVER_NO };
+enum { PG_CATCHUP_AUTO, PG_CATCHUP_OFF };
 
 /* What the side connection keeps an eye on. */
 struct pg_watch {
 	int64_t asked_ms;     /* last monitoring query */
+	int64_t answered_ms;  /* ... that was answered */
 	int64_t tried_ms;     /* last attempt to open the side connection */
 	int64_t looked_ms;    /* last look for a shutdown */
 	bool at_risk;	      /* slot_at_risk was said */
+};
+
+enum pg_catchup_state {
+	PG_CATCHUP_LEAVING,    /* the stream was told to end */
+	PG_CATCHUP_IDLE,       /* between two statements */
+	PG_CATCHUP_ADVANCING,  /* the slot is moved to what is committed */
+	PG_CATCHUP_PEEKING,    /* a chunk is decoded or read */
+	PG_CATCHUP_CANCELLING, /* ... and to be given up */
+};
+
+struct pg_catchup {
+	bool is_on;	 /* the gear that is in */
+	bool is_wanted;	 /* at the next place between two transactions */
+	bool is_refused; /* by the server: not on this connection */
+	bool is_set_up;	 /* the session has its settings */
+	bool has_chunk;	 /* there was one before */
+	enum pg_catchup_state state;
+	int64_t state_ms, heard_ms, looked_ms, wait_ms;
+	const char *why; /* a chunk is given up */
+	struct pg_gear gear;
+	struct pg_gear_view view; /* when the chunk was planned */
+	uint64_t upto;
+	uint64_t decoded; /* by the server's count, before the chunk */
+	struct pg_peek peek;
 };
 
 struct pg {
@@ -55,7 +86,10 @@ struct pg {
 	char db[PG_NAME_SIZE];
 	struct pgoutput_hooks hooks;
 	struct pgoutput *decoder;
+	struct registry *reg;
 	struct pg_stream stream;
+	struct pg_catchup catchup;
+	uint64_t acked; /* end of what is committed */
 	struct pgoutput_place returned; /* of the last batch */
 	uint64_t idle_end;		/* of the last empty batch */
 	int64_t idle_ms;
@@ -75,6 +109,16 @@ int pg_side(struct pg *pg, struct err *e) MUST_CHECK;
  * has so long for connecting and answers, or less if the server's patience is
  * shorter.  0: as long as usual. */
 void pg_hurry(struct pg *pg, int64_t ms);
+/* How far the server's log has been heard. */
+static inline uint64_t pg_received(const struct pg *pg)
+{
+	return pg->catchup.is_on ? pgoutput_place(pg->decoder).end
+				 : pg->stream.received;
+}
+/* Streaming from `at` on, on a connection that is idle. */
+int pg_stream_from(struct pg *pg, uint64_t at, struct err *e) MUST_CHECK;
+/* A decoder for messages that come again from a place before the old one's. */
+int pg_restart_decoder(struct pg *pg, struct err *e) MUST_CHECK;
 /* Do the conf's patterns want it? */
 bool pg_wants(const struct pg *pg, struct slice schema, struct slice name);
 /* "leat_PIPELINE", or as near to it as a slot's name can be. */

@@ -7,12 +7,16 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "sources/pg_catchup.h"
 #include "sources/pg_orphans.h"
 #include "sources/pg_publication.h"
 #include "sources/pg_query.h"
 #include "sources/pg_slot.h"
 
 #define WHERE_SIZE 160
+
+#define PEEK "pg_logical_slot_peek_binary_changes(name, pg_lsn, integer, text[])"
+#define ADVANCE "pg_replication_slot_advance(name, pg_lsn)"
 
 struct check {
 	struct pg *pg;
@@ -340,6 +344,58 @@ static void cost_server(struct check *c, const struct pg_result *res,
 	      pg_text(res, 0, WORK_MEM));
 }
 
+static void cost_catchup(struct check *c, const struct pg_result *res)
+{
+	const struct pg_conf *conf = c->pg->conf;
+	bool is_exact = !slice_is(pg_cell(res, 0, 1), "-1") ||
+			pg_is_true(res, 0, 2);
+	char far[40], temp[40], memory[40];
+
+	put_bytes(far, sizeof(far), conf->catchup_threshold);
+	put_bytes(temp, sizeof(temp), conf->catchup_temp);
+	put_bytes(memory, sizeof(memory), conf->catchup_memory);
+	FOUND(c, FINDING_COST, CODE_none, NULL,
+	      "while it is more than %s behind (catchup), at most %s at a time for decoded changes: up to %s in memory (work_mem), larger results in temporary files%s",
+	      far, temp, memory,
+	      is_exact ? ""
+		       : "; the role may not set temp_file_limit, so that is watched twice a second and not enforced by the server");
+}
+
+static int check_catchup(struct check *c, const struct pg_result *server,
+			 struct err *e)
+{
+	struct pg_result *res;
+	char sql[600];
+
+	if (c->pg->conf->catchup == PG_CATCHUP_OFF)
+		return 0;
+	snprintf(sql, sizeof(sql),
+		 "SELECT pg_catalog.has_function_privilege('" PEEK "', 'EXECUTE')"
+		 " AND pg_catalog.has_function_privilege('" ADVANCE
+		 "', 'EXECUTE'), pg_catalog.current_setting('temp_file_limit'),"
+		 " %s", pg_catchup_may_limit(c->pg->side.version));
+	res = pg_query(&c->pg->side, sql, e);
+	if (res == NULL)
+		return -1;
+	if (pg_is_true(res, 0, 0)) {
+		cost_catchup(c, res);
+	} else {
+		struct buf grant = BUF_INIT;
+
+		buf_text(&grant, "GRANT EXECUTE ON FUNCTION " PEEK ", " ADVANCE
+				 " TO ");
+		pg_quote_name(&grant, pg_cell(server, 0, USER));
+		buf_put(&grant, ";", 2);
+		FOUND(c, FINDING_WARNING, CODE_source_refused,
+		      grant.failed ? NULL : grant.p,
+		      "role \"%s\" may not execute the functions that catchup needs: a backlog will be streamed",
+		      pg_text(server, 0, USER));
+		buf_fini(&grant);
+	}
+	pg_result_free(res);
+	return 0;
+}
+
 /* --- all of it */
 
 static int check_side(struct check *c, const struct pg_result *res, struct err *e)
@@ -366,6 +422,8 @@ static int check_side(struct check *c, const struct pg_result *res, struct err *
 	cost_tables(c, &p);
 	cost_server(c, res, &slot);
 	pg_publication_free(&p);
+	if (check_catchup(c, res, e) < 0)
+		return -1;
 	return pg_orphans_check(c->pg, c->r, c->where, e);
 }
 

@@ -22,7 +22,8 @@ struct pg_conf {
 	char *publication;
 	bool create_publication, partition_root, messages;
 	int64_t slot_timeout, connect_timeout;
-	int failover;
+	int failover, catchup;
+	int64_t catchup_threshold, catchup_memory, catchup_temp;
 };
 
 /* Zeroed: not connected. */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "sources/pg_catchup.h"
 #include "sources/pg_query.h"
 #include "sources/pg_watch.h"
 
@@ -58,13 +59,12 @@ static int finish(struct pg *pg, struct batch *b, struct err *e)
 
 /* The stream broke.  What came before is whole and is handed over first: where
  * the server fails for good, nothing before that place is lost. */
-static int broke(struct pg *pg, const struct batch *b, struct pg_result *failed,
-		 struct err *e)
+int pg_read_broke(struct pg *pg, const struct batch *b,
+		  const struct pg_result *failed, struct err *e)
 {
 	struct pgoutput_place place = pgoutput_place(pg->decoder);
 
 	pg_watch_explain(pg, failed, e);
-	pg_result_free(failed);
 	if (b->n == 0 && same_place(&place, &pg->returned))
 		return -1;
 	pg->pending = *e;
@@ -74,7 +74,7 @@ static int broke(struct pg *pg, const struct batch *b, struct pg_result *failed,
 
 /* What the decoder cannot take it can never take, unless it was damaged on its
  * way. */
-static int refused(struct pg *pg, struct err *e)
+int pg_read_refused(struct pg *pg, struct err *e)
 {
 	pg_watch_explain(pg, NULL, e);
 	if (code_kind(e->code) == CODE_STOP)
@@ -94,8 +94,12 @@ static int drain(struct pg *pg, struct batch *b, struct err *e)
 
 	while (batch_bytes(b) < pg->base.batch_bytes) {
 		if (pg_stream_next(&pg->stream, &heard, &msg, &lsn, &failed,
-				   e) < 0)
-			return broke(pg, b, failed, e);
+				   e) < 0) {
+			int rc = pg_read_broke(pg, b, failed, e);
+
+			pg_result_free(failed);
+			return rc;
+		}
 		if (heard == PG_HEARD_NOTHING)
 			return 0;
 		if (!any)
@@ -104,7 +108,7 @@ static int drain(struct pg *pg, struct batch *b, struct err *e)
 		if (heard == PG_HEARD_POSITION)
 			pgoutput_idle(pg->decoder, pg->stream.walend);
 		else if (pgoutput_message(pg->decoder, msg, lsn, b, e) < 0)
-			return refused(pg, e);
+			return pg_read_refused(pg, e);
 	}
 	return 1;
 }
@@ -112,8 +116,10 @@ static int drain(struct pg *pg, struct batch *b, struct err *e)
 /* What is owed to the server whether or not anything comes in. */
 static int duties(struct pg *pg, int64_t now, struct err *e)
 {
-	if (pg_stream_feedback(&pg->stream, now, e) < 0 ||
-	    pg_watch_shutdown(pg, now, e) < 0)
+	/* a statement is ended by the server itself when it stops */
+	if (!pg->catchup.is_on &&
+	    (pg_stream_feedback(&pg->stream, now, e) < 0 ||
+	     pg_watch_shutdown(pg, now, e) < 0))
 		return -1;
 	return pg_watch_monitor(pg, now, e);
 }
@@ -189,7 +195,7 @@ static void set_place(struct pg *pg)
 {
 	char lsn[PG_LSN_SIZE];
 
-	pg_lsn_print(lsn, pg->stream.received);
+	pg_lsn_print(lsn, pg_received(pg));
 	snprintf(pg->base.place, sizeof(pg->base.place), "at %s", lsn);
 }
 
@@ -204,9 +210,13 @@ int pg_read(struct source *src, struct batch *b, int64_t deadline_ms,
 		*e = pg->pending;
 		return -1;
 	}
+	if (pg->catchup.is_wanted && !pgoutput_in_transaction(pg->decoder) &&
+	    pg_catchup_enter(pg, e) < 0)
+		return -1;
 	if (pg->is_fresh)
 		pg->is_fresh = false;
-	else if (fill(pg, b, deadline_ms, e) < 0)
+	else if ((pg->catchup.is_on ? pg_catchup_fill : fill)(pg, b, deadline_ms,
+							      e) < 0)
 		return -1;
 	set_place(pg);
 	return finish(pg, b, e);
@@ -227,7 +237,10 @@ int pg_ack(struct source *src, const struct cursor *committed, struct err *e)
 			return err_set(e, CODE_internal,
 				       "\"%.*s\" is no cursor of a Postgres source",
 				       SLICE_ARG(committed->source));
-		pg_stream_flushed(&pg->stream, c.place.end);
+		pg->acked = c.place.end;
+		pg->catchup.wait_ms = 0;
+		if (!pg->catchup.is_on)
+			pg_stream_flushed(&pg->stream, pg->acked);
 	}
 	/* nobody is there to be served, and read() will say why */
 	if (err_is_set(&pg->pending))

@@ -7,6 +7,12 @@
 int pg_read(struct source *src, struct batch *b, int64_t deadline_ms,
 	    struct err *e);
 int pg_ack(struct source *src, const struct cursor *committed, struct err *e);
+/* The connection broke, with *e and perhaps the server's error.  What came before
+ * is handed over first: then 1, otherwise -1. */
+int pg_read_broke(struct pg *pg, const struct batch *b,
+		  const struct pg_result *failed, struct err *e);
+/* What the decoder cannot take.  Returns -1. */
+int pg_read_refused(struct pg *pg, struct err *e);
 /* The cursor hook of the decoder. */
 struct slice pg_cursor_source(void *arg, const struct pgoutput_place *place,
 			      struct arena *a);

@@ -52,6 +52,10 @@ int pg_stream_begin(struct pg_stream *st, struct pg_session *s, uint64_t at,
 /* Sends the last feedback and ends the stream in order, within a short time. */
 void pg_stream_end(struct pg_stream *st);
 
+/* Asks the server to end the stream, of which the rest is of no interest, and lets
+ * go of the session: pg_peek_adopt() takes it. */
+int pg_stream_leave(struct pg_stream *st, struct err *e) MUST_CHECK;
+
 /* The next message that is buffered; msg lives until the next call.  *failed
  * (*owned by the caller*) is the server's error when it sent one. */
 int pg_stream_next(struct pg_stream *st, enum pg_heard *heard,

@@ -14,11 +14,13 @@
 
 #include "base/clock.h"
 #include "base/note.h"
+#include "sources/pg_catchup.h"
 #include "sources/pg_query.h"
 #include "sources/pg_slot.h"
 #include "sources/pg_state.h"
 
 #define MONITOR_MS 10000
+#define POUR_MS 1000 /* while data pour in: is it a backlog? */
 #define ASK_MS 5000
 #define CONNECT_MS 3000
 #define LOOK_MS 1000
@@ -61,7 +63,7 @@ static int try_side(struct pg *pg, int64_t now, struct err *e)
 	return pg_conn_open(&pg->side, &pg->walsender, CONNECT_MS, e);
 }
 
-static int ask(struct pg *pg, int64_t now, struct pg_slot *slot)
+int pg_watch_slot(struct pg *pg, int64_t now, struct pg_slot *slot)
 {
 	struct err why = ERR_INIT;
 	int rc;
@@ -71,6 +73,8 @@ static int ask(struct pg *pg, int64_t now, struct pg_slot *slot)
 	if (rc == 0)
 		rc = pg_slot_read(pg, slot, &why);
 	pg_hurry(pg, 0);
+	if (rc == 0)
+		pg->watch.answered_ms = clock_mono_ms();
 	return rc;
 }
 
@@ -91,19 +95,24 @@ int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
 	if (now < pg_watch_due(pg))
 		return 0;
 	pg->watch.asked_ms = now;
-	if (ask(pg, now, &slot) != 0) {
+	if (pg_watch_slot(pg, now, &slot) != 0) {
 		atomic_store(&pg->base.behind_bytes, UINT64_MAX);
 		return 0;
 	}
 	atomic_store(&pg->base.behind_bytes,
-		     how_far(pg->stream.received, slot.server));
+		     how_far(pg_received(pg), slot.server));
+	if (!pg->catchup.is_on && !pg->catchup.is_wanted)
+		pg->catchup.is_wanted = pg_catchup_pays(pg, &slot);
 	judge_risk(pg, &slot);
 	return pg_slot_refuse_lost(pg, &slot, e);
 }
 
 int64_t pg_watch_due(const struct pg *pg)
 {
-	return pg->watch.asked_ms + MONITOR_MS;
+	bool is_behind = pg->stream.is_pouring &&
+			 pg->conf->catchup == PG_CATCHUP_AUTO;
+
+	return pg->watch.asked_ms + (is_behind ? POUR_MS : MONITOR_MS);
 }
 
 /* --- shutdown */
@@ -138,7 +147,7 @@ static void poison(struct pg *pg, struct err *e, const char *detail)
 	struct err was = *e;
 	char lsn[PG_LSN_SIZE];
 
-	pg_lsn_print(lsn, pg->stream.received);
+	pg_lsn_print(lsn, pg_received(pg));
 	*e = ERR_INIT;
 	err_set(e, CODE_poisoned, "the stream fails at %s: %s", lsn, was.msg);
 	err_detail(e, "%s", detail);

@@ -103,6 +103,8 @@ struct source {
 	_Atomic uint64_t behind_bytes;	 /* of the server's log, UINT64_MAX: unknown */
 	_Atomic int64_t last_commit_us;	 /* commit time of the last change read */
 	_Atomic int64_t last_heard_us;	 /* when the server last said anything */
+	/* how it reads at the moment, a constant word; NULL: it has one way */
+	const char *_Atomic gear;
 	char place[128]; /* reader's own: where it is, for error context */
 };
 

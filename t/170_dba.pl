@@ -131,6 +131,14 @@ sub Leat::Rig::insert_life {
 	$self->query("INSERT INTO t (id) VALUES ($id)");
 }
 
+# a backlog that is read in chunks
+my $far = Leat::Rig->new($pg, 'far', source => 'catchup_threshold = 0');
+$far->start->await_running;
+$far->insert(1)->await_ids(1)->stop;
+$far->insert(2 .. 20)->start->await_ids(1 .. 20)->await_said(qr/ code=gear gear=catch-up/);
+$far->await_acked;
+$far->stop;
+
 my @all = statements($mark);
 cmp_ok(scalar @all, '>', 20, 'the server\'s log has leat\'s statements');
 my %unlisted;

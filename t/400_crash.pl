@@ -482,7 +482,9 @@ sub begin {
 		wal_writer_delay => '500ms', wal_keep_size => '8GB', max_replication_slots => 60,
 		max_wal_senders => 60 });
 	Leat::Load->prepare($pg);
-	my %victim = (log => "segment_size = 64KiB  $compression");
+	# it changes gears all the time, the reference streams
+	my %victim = (log => "segment_size = 64KiB  $compression",
+		source => 'catchup_threshold = 0  catchup_temp = 1MiB');
 	my @agents = (agent('victim', %victim), agent('victim', %victim, as => 2), agent('reference'));
 	for my $a (@agents[0, 2]) {
 		start($a);
