@@ -53,7 +53,7 @@ my $rounds = is_long() ? $ENV{LEAT_TEST_LONG} : 1;
 my $seed = defined $ENV{LEAT_CRASH_SEED} ? $ENV{LEAT_CRASH_SEED} : seed_of_commit();
 my $pause = $ENV{LEAT_CRASH_PAUSE} || 0.02;
 # of a round
-use constant { RESTARTS => 4, TAKEOVERS => 3, LATE => 2 };
+use constant { RESTARTS => 4, TAKEOVERS => 3, LARGE => 3, LATE => 2 };
 # Seconds for everything to catch up.
 use constant CATCH_UP => 120;
 
@@ -206,16 +206,18 @@ sub plan_of {
 	my $i = 0;
 	for my $point (grep { !$is_first{$_} && !$is_readers{$_} } @points) {
 		for my $n (1 .. $each) {
-			push @plan, { point => $point, at => $n == 1 ? 1 : 1 + int rand($is_often{$point} ? 12 : 2),
+			push @plan, { point => $point, at => $n > 1 && $is_often{$point} ? 1 + int rand 12 : 1,
 				# the other threads may do what they should not yet
 				how => ($i + $n) % 3 ? '' : ':late' };
 		}
 		$i++;
 	}
+	push @plan, map { { after => rand 0.15, large => 1 } } 1 .. LARGE;
 	my $left = $kills - @plan - 2 * TAKEOVERS;
-	push @plan, map { { after => $_ % 3 ? 0.01 + rand 0.79 : 0.001 + rand 0.06 } } 1 .. max(RESTARTS, $left);
+	push @plan, map { $_ % 3 ? { after => rand 0.5, is_working => 1 } : { after => 0.001 + rand 0.1 } }
+		1 .. max(RESTARTS, $left);
 	my @restarts = qw(running absent starting running);
-	$_->{restart} = shift @restarts for (grep { $_->{after} } @plan)[0 .. RESTARTS - 1];
+	$_->{restart} = shift @restarts for (grep { $_->{after} && !$_->{large} } @plan)[0 .. RESTARTS - 1];
 	@plan = shuffle @plan, map { { takeover => $_ } } 1 .. TAKEOVERS;
 	splice @plan, rand(@plan), 0, { late => $_ } for 1 .. LATE;
 	$plan[$_]{wipe} = ('deleted', '', 'deleted', 'old')[$_ % 4] for 0 .. $#plan;
@@ -244,9 +246,12 @@ sub victim_lane {
 		restart_server() if $restart eq 'absent';
 		if ($restart eq 'starting') { restart_server(sub { start($a) }) }
 		else { start($a, $point && "$point:$step->{at}$step->{how}") }
-		$step->{ready} = sub { is_running($a->{process}, 'victim') && restart_server() }
-			if $restart eq 'running';
+		$step->{ready} = sub { is_running($a->{process}, 'victim') && ($restart ne 'running' || restart_server()) }
+			if $step->{is_working} || $restart eq 'running';
+		$step->{ready} = sub { is_running($a->{process}, 'victim') && is_committed($step) } if $step->{large};
 		$step->{during} = sub { break_connection('victim') } if $point eq 'reconnect';
+		# what else may be long in coming
+		$step->{during} = sub { is_committed($step) } if $point eq 'segment_roll';
 		return $a->{process};
 	}, ended => sub {
 		my (undef, $step) = @_;
@@ -257,6 +262,13 @@ sub victim_lane {
 		$a->{size} = $bytes;
 		check_acked($a, $stat) unless $step->{leaves};
 	});
+}
+
+# A large transaction is sent, and is committed.
+sub is_committed {
+	my ($step) = @_;
+	$step->{session} ||= $pg->session->send(Leat::Load::large_of(90_000_000 + 10_000 * $count{large}++));
+	return $step->{session}->is_done;
 }
 
 # Two agents of one pipeline: the one that runs dies, the other takes over, and dies
@@ -579,7 +591,7 @@ sub check_ledger {
 
 sub run_round {
 	my $started = time;
-	%count = map { $_ => 0 } qw(deleted old restarts grown inside acks changes lives seen purged promised taken_back);
+	%count = map { $_ => 0 } qw(deleted old restarts large grown inside acks changes lives seen purged promised taken_back);
 	@wrong = @bursts = ();
 	$is_over = 0;
 	my ($from, $victim, $standby, $reference, $readers) = begin();

@@ -186,6 +186,12 @@ sub large {
 		"UPDATE item SET n = 2 WHERE id $range;\nDELETE FROM item WHERE id $range AND id % 2 = 0;\nCOMMIT;\n";
 }
 
+# One for another session; rows from first on are its own.
+sub large_of {
+	($session_base, $next_id) = (@_, 0);
+	return large();
+}
+
 my $said = 0;
 sub message { return "SELECT ledger.say('note', 'm$session_base.${\ $said++} " . text(2) . "');\n" }
 
@@ -268,7 +274,7 @@ my @kinds = (
 	[truncate => 1, sub { "SELECT ledger.wipe(" . ("'item'", "'whole', 'coded'", "'pair'")[rand 3] . ");\n" }],
 	[truncate_inside => 1, sub { "BEGIN;\n" . insert('pair') . "SELECT ledger.wipe('pair', 'coded');\n" .
 		insert('pair') . (rand() < 0.3 ? 'ROLLBACK' : 'COMMIT') . ";\n" }],
-	[large => 0.5, \&large],
+	[large => 0.15, \&large],
 );
 
 sub choose {
