@@ -154,6 +154,21 @@ int cli_put(struct buf *b)
 	return good ? 0 : 1;
 }
 
+void cli_put_conf(const struct cli *cli, struct buf *out)
+{
+	const char *env = getenv("LEAT_CONF");
+
+	if (!cli->is_conf_given || (env != NULL && cli->conf_path == env))
+		return;
+	buf_text(out, " -c '");
+	for (const char *p = cli->conf_path; *p != '\0'; p++) {
+		if (*p == '\'')
+			buf_text(out, "'\\'");
+		buf_u8(out, (uint8_t)*p);
+	}
+	buf_u8(out, '\'');
+}
+
 static int only_parse(struct cli *cli)
 {
 	struct buf out = BUF_INIT;
@@ -189,6 +204,8 @@ static int take_option(struct cli *cli, int opt, const char *word)
 {
 	unsigned flag = flag_of(opt);
 
+	if (opt == ':')
+		return cli_usage(cli, "option \"%s\" needs a value", word);
 	if (opt == 'c') {
 		cli->conf_path = optarg;
 		cli->is_conf_given = true;
@@ -210,10 +227,18 @@ static int take_option(struct cli *cli, int opt, const char *word)
 		return -1;
 	}
 	if (cli->command == NULL || !(cli->command->options & flag))
-		return cli_usage(cli, "unknown option or missing value: \"%s\"",
-				 word);
+		return cli_usage(cli, flag != 0 ? "option \"%s\" stands behind a command that has it"
+						: "unknown option: \"%s\"", word);
 	cli->flags |= flag;
 	return -1;
+}
+
+/* The words may have been moved; of letters in one word the last is still to come. */
+const char *cli_bad_word(int argc, char **argv)
+{
+	if (optind > 0 && argv[optind - 1][0] == '-')
+		return argv[optind - 1];
+	return optind < argc ? argv[optind] : "";
 }
 
 /* Options up to the first word (stop_at_word) or among the words. */
@@ -224,13 +249,11 @@ static int parse(struct cli *cli, int argc, char **argv, bool stop_at_word)
 	optind = 0; /* glibc: begin anew */
 	opterr = 0;
 	for (;;) {
-		int at = optind > 0 ? optind : 1;
-
-		opt = getopt_long(argc, argv, stop_at_word ? "+c:n" : "c:n",
+		opt = getopt_long(argc, argv, stop_at_word ? "+:c:n" : ":c:n",
 				  long_options, NULL);
 		if (opt < 0)
 			return -1;
-		rc = take_option(cli, opt, at < argc ? argv[at] : "");
+		rc = take_option(cli, opt, cli_bad_word(argc, argv));
 		if (rc >= 0)
 			return rc;
 	}
@@ -242,9 +265,16 @@ static void take_conf(struct cli *cli, int *argc, char **argv)
 	int to = 1;
 
 	for (int i = 1; i < *argc; i++) {
-		if (i + 1 < *argc && (strcmp(argv[i], "-c") == 0 ||
-				      strcmp(argv[i], "--conf") == 0)) {
-			cli->conf_path = argv[++i];
+		const char *path = NULL;
+
+		if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--conf") == 0)
+			path = i + 1 < *argc ? argv[++i] : NULL;
+		else if (strncmp(argv[i], "--conf=", 7) == 0)
+			path = argv[i] + 7;
+		else if (strncmp(argv[i], "-c", 2) == 0)
+			path = argv[i] + 2;
+		if (path != NULL) {
+			cli->conf_path = path;
 			cli->is_conf_given = true;
 		} else
 			argv[to++] = argv[i];

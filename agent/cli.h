@@ -44,8 +44,13 @@ int cli_conf(struct cli *cli);
 const struct conf_pipeline *cli_pipeline(struct cli *cli, const char *name);
 /* Prints message, detail and hint to stderr; the exit status of its code. */
 int cli_fail(const struct err *e);
+/* Of what getopt_long() did not like just now, the word. */
+const char *cli_bad_word(int argc, char **argv);
 /* A message about the words of the command; exit status 2. */
 int cli_usage(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* ` -c FILE` when that was said in so many words, for commands that are printed to
+ * be typed. */
+void cli_put_conf(const struct cli *cli, struct buf *out);
 /* Writes all of it to stdout; 0, or 1 when that failed. */
 int cli_put(struct buf *b);
 

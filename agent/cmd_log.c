@@ -181,6 +181,14 @@ static int put_help(void)
 	return 0;
 }
 
+static const char *name_of(int opt)
+{
+	for (const struct option *o = long_options; o->name != NULL; o++)
+		if (o->val == opt)
+			return o->name;
+	return "n";
+}
+
 /* -1: go on; else the exit status. */
 static int take_option(struct request *rq, int opt, const char *word)
 {
@@ -193,10 +201,13 @@ static int take_option(struct request *rq, int opt, const char *word)
 		rq->json = true;
 		return -1;
 	}
-	if (opt == '?' || opt == ':' || opt == ARG_JSON || !is_view)
-		return cli_usage(rq->cli,
-				 "unknown option of \"log %s\" or missing value: \"%s\"",
-				 rq->verb, word);
+	if (opt == ':')
+		return cli_usage(rq->cli, "option \"%s\" needs a value", word);
+	if (opt == '?')
+		return cli_usage(rq->cli, "unknown option: \"%s\"", word);
+	if (opt == ARG_JSON || !is_view)
+		return cli_usage(rq->cli, "\"log %s\" has no option \"%s\"",
+				 rq->verb, name_of(opt));
 	switch (opt) {
 	case ARG_FROM:
 		rc = take_from(rq, optarg);
@@ -253,12 +264,10 @@ static int parse(struct request *rq, int argc, char **argv)
 	optind = 0; /* glibc: begin anew */
 	opterr = 0;
 	for (;;) {
-		int at = optind > 0 ? optind : 1;
-
 		opt = getopt_long(argc, argv, ":n:", long_options, NULL);
 		if (opt < 0)
 			break;
-		rc = take_option(rq, opt, at < argc ? argv[at] : "");
+		rc = take_option(rq, opt, cli_bad_word(argc, argv));
 		if (rc >= 0)
 			return rc;
 	}

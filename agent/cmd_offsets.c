@@ -29,7 +29,9 @@ static int show_one(struct cli *cli, const char *pipeline, struct buf *out,
 			   c.incarnation, (unsigned long long)c.seq);
 		json_quoted(out, c.source);
 		buf_u8(out, '}');
-	} else
+	} else if (c.incarnation == 0)
+		buf_printf(out, "%s: nothing has been read yet\n", pipeline);
+	else
 		buf_printf(out, "%s: incarnation %u, seq %llu\n  %.*s\n",
 			   pipeline, c.incarnation, (unsigned long long)c.seq,
 			   SLICE_ARG(c.source));
@@ -87,6 +89,30 @@ static int is_allowed(struct cli *cli, const struct seek *seek, struct err *e)
 	return 0;
 }
 
+/* What was done, and how it is undone. */
+static int put_moved(const struct cli *cli, const struct session *s,
+		     const struct seek *seek)
+{
+	const struct cursor *was = &s->resume.cursor;
+	struct buf out = BUF_INIT;
+	int rc;
+
+	buf_printf(&out, "%s: incarnation %u now begins at\n  %.*s\n",
+		   s->pc->name, was->incarnation + 1,
+		   SLICE_ARG(buf_get(&seek->source)));
+	if (seek->note[0] != '\0')
+		buf_printf(&out, "%s\n", seek->note);
+	if (was->incarnation != 0 && !slice_is(was->source, "intent")) {
+		buf_text(&out, "undo: leat offsets set");
+		cli_put_conf(cli, &out);
+		buf_printf(&out, " %s '%.*s' --accept-gap --accept-repeat\n",
+			   s->pc->name, SLICE_ARG(was->source));
+	}
+	rc = cli_put(&out);
+	buf_fini(&out);
+	return rc;
+}
+
 static int set(struct cli *cli, const struct conf_pipeline *pc,
 	       const char *position)
 {
@@ -104,18 +130,9 @@ static int set(struct cli *cli, const struct conf_pipeline *pc,
 		rc = is_allowed(cli, &seek, &e);
 	if (rc == 0)
 		rc = session_move(&s, &seek, &e);
-	if (rc == 0) {
-		printf("%s: incarnation %u now begins at\n  %.*s\n", pc->name,
-		       s.resume.cursor.incarnation + 1, (int)seek.source.n,
-		       seek.source.p);
-		if (seek.note[0] != '\0')
-			printf("%s\n", seek.note);
-		if (s.resume.cursor.incarnation != 0 &&
-		    !slice_is(s.resume.cursor.source, "intent"))
-			printf("undo: leat offsets set %s '%.*s' --accept-gap "
-			       "--accept-repeat\n", pc->name,
-			       SLICE_ARG(s.resume.cursor.source));
-	} else
+	if (rc == 0)
+		rc = put_moved(cli, &s, &seek);
+	else
 		rc = cli_fail(&e);
 	buf_fini(&seek.source);
 	session_close(&s);

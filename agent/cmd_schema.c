@@ -89,6 +89,31 @@ static int show_one(void *arg, struct table *tab, struct err *e)
 	return s->out.failed ? err_no_memory(e) : 0;
 }
 
+static void put_diff_json(struct show *s, const struct table *tab)
+{
+	struct buf lines = BUF_INIT, *out = &s->out;
+	struct slice rest;
+
+	table_diff(s->prev, tab, &lines);
+	out->failed |= lines.failed;
+	rest = buf_get(&lines);
+	buf_text(out, s->is_first ? "" : ",");
+	buf_text(out, "{\"pipeline\":");
+	json_quoted(out, slice_of(s->pipeline));
+	buf_text(out, ",\"table\":");
+	json_quoted(out, tab->full_name);
+	buf_printf(out, ",\"from\":%u,\"to\":%u,\"from_seq\":%llu,\"changes\":[",
+		   s->prev->version, tab->version,
+		   (unsigned long long)tab->from_seq);
+	for (bool is_first = true; rest.n > 0; is_first = false) {
+		buf_text(out, is_first ? "" : ",");
+		json_quoted(out, slice_cut(&rest, '\n'));
+	}
+	buf_text(out, "]}");
+	buf_fini(&lines);
+	s->is_first = false;
+}
+
 /* Differences between each two neighbours of the wanted versions. */
 static int diff_one(void *arg, struct table *tab, struct err *e)
 {
@@ -99,7 +124,9 @@ static int diff_one(void *arg, struct table *tab, struct err *e)
 	    (s->to != 0 && tab->version > s->to))
 		return 0;
 	s->shown++;
-	if (s->prev != NULL) {
+	if (s->prev != NULL && s->json) {
+		put_diff_json(s, tab);
+	} else if (s->prev != NULL) {
 		buf_printf(&s->out, "%.*s version %u -> %u (from seq %llu)\n",
 			   SLICE_ARG(tab->full_name), s->prev->version,
 			   tab->version, (unsigned long long)tab->from_seq);
@@ -159,7 +186,7 @@ static int show_table(struct cli *cli, struct show *s, bool is_diff)
 			 s->pipeline);
 		return cli_fail(&e);
 	}
-	if (is_diff && s->shown == 1)
+	if (is_diff && s->shown == 1 && !s->json)
 		buf_printf(&s->out, "%.*s has one version\n",
 			   SLICE_ARG(s->table));
 	return 0;
@@ -177,8 +204,6 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	if (!(is_list && argc <= 2) && !(is_show && argc >= 3 && argc <= 4) &&
 	    !(is_diff && argc >= 3 && argc <= 5))
 		return cli_usage(cli, "schema takes list, show or diff");
-	if (is_diff && s.json)
-		return cli_usage(cli, "schema diff prints text only");
 	for (int i = 3; i < argc; i++)
 		if (!slice_to_u64(slice_of(argv[i]), i == 3 ? &s.from : &s.to))
 			return cli_usage(cli, "\"%s\" is not a version number",

@@ -41,6 +41,18 @@ for my $words (['rum'], ['--no-such'], ['-c'], ['run', 'fast'], ['status', 'x'],
 	like($err, qr/\S/, 'and says why');
 	is($out, '', 'and prints nothing');
 }
+for my $words (['-c'], ['run', '--conf'], ['log', 'cat', 'l', '--from'], ['log', 'cat', 'l', '-n']) {
+	($rc, $out, $err) = run_leat(@$words);
+	like($err, qr/option "$words->[-1]" needs a value/, "leat @$words tells what lacks a value");
+}
+for my $words (['status', 'x', '--foo'], ['log', 'cat', 'l', '--foo'], ['log', 'cat', 'l', '-x'], ['--foo']) {
+	($rc, $out, $err) = run_leat(@$words);
+	like($err, qr/unknown option: "$words->[-1]"/, "leat @$words names what is not known");
+}
+($rc, $out, $err) = run_leat('log', 'stat', '--from', 'seq:1', 'l');
+like($err, qr/"log stat" has no option "from"/, 'an option of another word is told');
+($rc, $out, $err) = run_leat('--json', 'status');
+like($err, qr/behind a command/, 'where an option of a command stands is told');
 ($rc, $out, $err) = run_leat('rum');
 like($err, qr/"rum" is not a command/, 'an unknown command is named');
 like($err, qr/^hint: /m, 'with a hint');
@@ -66,6 +78,20 @@ my $has_pg = has_feature('POSTGRES');
 ok($has_pg ? $out =~ /\bpostgres\b/ : $out !~ /\bpostgres\b/, 'and the sources that are built in');
 like($out, qr/\b$_\b/, "and the sink $_") for qw(log stdout null);
 is((run_leat('--version'))[1], $out, '--version is the same');
+
+my ($doc) = json_lines((run_leat('version', '--json'))[1]);
+is($doc->{version}, $version, 'version --json has the version');
+ok((grep { $_ eq 'log' } @{ $doc->{sinks} }), 'and the sinks');
+
+# --- where the conf may be named
+
+for my $form (['-c', $conf], ["-c$conf"], ['--conf', $conf], ["--conf=$conf"]) {
+	for my $words ([@$form, 'log', 'stat', 'l'], ['log', @$form, 'stat', 'l'], ['log', 'stat', 'l', @$form]) {
+		($rc, $out, $err) = run_leat(@$words);
+		is($rc, 9, "@$words reads the conf") or diag $err;
+	}
+}
+like($err, qr/no log at.*\nhint: Start the pipeline/, 'a log that nobody has written is told, and what to do');
 
 # --- forms that do not change
 

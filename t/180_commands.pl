@@ -123,6 +123,9 @@ scenario 'schema list, show and diff' => sub {
 		unlike($out, qr/\bv\b.*drop/i, 'and only what changed between the two');
 		($rc, $out) = $rig->leat('schema', 'diff', 'schema', 'public.t');
 		like($out, qr/\bv\b/, 'without versions all changes');
+		($rc, $out) = $rig->leat('schema', 'diff', 'schema', 'public.t', '2', '--json');
+		is_deeply([map { @$_{qw(table from to)}, @{ $_->{changes} } } @{ $json->decode($out) }],
+			['public.t', 2, 3, 'dropped column "v" text'], 'or as JSON');
 		$rig->stop if $when =~ /while/;
 	}
 };
@@ -147,10 +150,11 @@ scenario 'offsets set prints its undo, which works' => sub {
 	is($rc, 0, 'a position can be an LSN') or diag $err;
 	my ($undo) = $out =~ /^undo: leat (.*)$/m;
 	ok($undo, 'the undo is printed') or diag $out;
+	like($undo, qr/^offsets set -c '\Q${\ $rig->conf}\E' undo '/, 'with the conf that was named');
 	($rc, $out) = $rig->leat('offsets', 'show', 'undo', '--json');
 	is($json->decode($out)->[0]{incarnation}, 2, 'a new incarnation has begun');
 	my @words = map { s/^'(.*)'$/$1/r } $undo =~ /('[^']*'|\S+)/g;
-	($rc, $out, $err) = $rig->leat(@words);
+	($rc, $out, $err) = run_leat(@words);
 	is($rc, 0, 'the undo is accepted') or diag $err;
 	$rig->start->await_running;
 	$rig->await(sub { grep { $_ == 3 } $rig->ids }, 'row 3');
