@@ -251,5 +251,11 @@ void pg_watch_explain(struct pg *pg, const struct pg_result *failed,
 		return;
 	if (pg_state_in(state, "57") || pg_state_in(state, "08"))
 		return;
+	/* a full disk or memory has nothing to do with the place */
+	if (pg_state_in(state, "53000") || pg_state_in(state, "53100") ||
+	    pg_state_in(state, "53200")) {
+		e->code = CODE_source_unreachable;
+		return;
+	}
 	doubt(pg, state, CODE_source_unreachable, e);
 }

@@ -182,6 +182,40 @@ scenario 'E187: the walsender is ended in the middle of a transaction' => sub {
 	$rig->stop;
 };
 
+# The server writes changes of a large transaction into files; the file of this one
+# is a full disk, made again each time that the server takes it away.
+scenario 'a server whose disk is full for a while' => sub {
+	my $own = Leat::Postgres->new(conf => { logical_decoding_work_mem => '64kB', max_wal_size => '1GB' });
+	my $rig = Leat::Rig->new($own, 'spill');
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1);
+	my $s = $rig->session;
+	$s->query('BEGIN');
+	my $xid = $s->query('SELECT txid_current()');
+	# decoded again each time before the file is made
+	$rig->query('CREATE TABLE other AS SELECT i FROM generate_series(1, 300000) i');
+	my ($high, $low) = map { hex } split m{/}, $s->query('SELECT pg_current_wal_insert_lsn()');
+	my $file = sprintf '%s/data/pg_replslot/leat_spill/xid-%u-lsn-%X-%X.spill', $own->dir, $xid, $high,
+		$low & 0xFF000000;
+	my $disk = start_command({ name => 'full disk' }, $^X, '-e',
+		'while (1) { symlink "/dev/full", $ARGV[0]; select undef, undef, undef, 0.0002 }', $file);
+	poll_until { -l $file } 'the full disk';
+	$s->send("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(2, 20000) i; COMMIT");
+	my $count = sub { scalar(() = $own->log_text =~ /could not write to data file for XID $xid: No space/g) };
+	poll_until {
+		$count->() >= 5 || $rig->status->{state} eq 'stopped';
+	} 'five failures', 120;
+	$s->finish;
+	is($rig->status->{state}, 'retrying', 'is waited for, however often it fails') or diag $rig->said;
+	like($rig->status->{message}, qr/No space left on device/, 'and told');
+	$disk->stop;
+	$disk->wait;
+	unlink $file;
+	$rig->await_count(20000);
+	is_deeply([$rig->ids], [1 .. 20000], 'and costs nothing');
+	$rig->stop;
+};
+
 scenario 'the side connection is ended' => sub {
 	my $rig = Leat::Rig->new($pg, 'side');
 	$rig->start->await_running;
