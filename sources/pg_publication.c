@@ -13,9 +13,13 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/note.h"
 #include "sources/pg_query.h"
+
+/* A longer one is not put into a log line. */
+#define STATEMENT_MOST 2000u
 
 /* Every table that could be published, with its partitioned ancestors. */
 static const char tables_sql[] =
@@ -237,6 +241,16 @@ void pg_publication_identity_sql(const struct pg_table *t, struct buf *out)
 
 /* --- checks */
 
+/* A statement that is cut off helps nobody. */
+static void hint_statement(struct err *e, const char *before,
+			   const struct buf *sql)
+{
+	if (!sql->failed && strlen(before) + sql->n < sizeof(e->hint))
+		err_hint(e, "%s%.*s", before, SLICE_ARG(buf_get(sql)));
+	else
+		err_hint(e, "%s%s", before, "`leat check --sql` prints the statements.");
+}
+
 /* Publishing it would make its updates and deletes fail. */
 bool pg_publication_would_hurt(const struct pg_table *t)
 {
@@ -266,8 +280,8 @@ static int refuse_without_identity(const struct pg_publication *p, struct err *e
 			n == 1 ? " has" : "s have",
 			(int)(names.n < 300 ? names.n : 300), names.p);
 		err_detail(e, "Once published, their updates and deletes would fail.");
-		err_hint(e, "Give them a primary key, or leave them out by exclude_tables, or: %.*s",
-			 (int)(sql.n < 400 ? sql.n : 400), sql.p);
+		hint_statement(e, "Give them a primary key, or leave them out by exclude_tables, or: ",
+			       &sql);
 	}
 	buf_fini(&names);
 	buf_fini(&sql);
@@ -293,8 +307,7 @@ int pg_publication_preflight(struct pg *pg, const struct pg_publication *p,
 		err_set(e, CODE_publication_missing,
 			"publication \"%s\" does not exist, and create_publication is off",
 			pg->publication);
-		if (!sql.failed)
-			err_hint(e, "%.*s", SLICE_ARG(buf_get(&sql)));
+		hint_statement(e, "", &sql);
 		buf_fini(&sql);
 		return -1;
 	}
@@ -337,8 +350,7 @@ static int check_existing(struct pg *pg, const struct pg_publication *p,
 		err_set(e, CODE_publication_missing,
 			"publication \"%s\" holds none of the tables that the conf wants",
 			pg->publication);
-		if (!sql.failed)
-			err_hint(e, "%.*s", SLICE_ARG(buf_get(&sql)));
+		hint_statement(e, "", &sql);
 		buf_fini(&sql);
 		return -1;
 	}
@@ -354,6 +366,11 @@ static void note_unpublished(struct pg *pg, const struct pg_publication *p)
 		return;
 	put_tables(p, false, &names);
 	pg_publication_add_sql(pg, p, &sql);
+	/* this is said at each connect */
+	if (sql.n > STATEMENT_MOST) {
+		buf_reset(&sql, SIZE_MAX);
+		buf_text(&sql, "`leat check --sql` prints the statement.");
+	}
 	buf_u8(&sql, '\0');
 	if (!names.failed && !sql.failed)
 		note(NOTE_WARNING, pg_component(component, pg->base.pipeline),

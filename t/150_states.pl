@@ -230,6 +230,30 @@ scenario 'table_identity: publishing a table would make its updates fail' => sub
 	$rig->await_ids(1, 1)->stop;
 };
 
+scenario 'table_identity, unpublished: so many tables that no hint has room for the statement' => sub {
+	my $names = sub { map { sprintf "%s_%s_%02d", $_[0], 'n' x 40, $_ } 1 .. 60 };
+	my $rig = Leat::Rig->new($pg, 'many', sql => join '', map { "CREATE TABLE $_ (id int);\n" } $names->('bare'));
+	my $mend = sub {
+		my ($rc, $sql) = $rig->leat('check', '--sql');
+		$rig->query($sql);
+	};
+	$rig->start;
+	my $st = $rig->stops_with('table_identity');
+	like($st->{hint}, qr/`leat check --sql` prints the statements\.$/, 'names the command that prints them');
+	$rig->stop;
+	$mend->();
+	$rig->start->await_running;
+	$rig->query(join '', map { "CREATE TABLE $_ (id int PRIMARY KEY);\n" } $names->('later'));
+	$rig->restart->await_running;
+	my ($line) = grep { / code=unpublished / } split /\n/, $rig->said;
+	like($line, qr/hint="`leat check --sql` prints the statement\."/, 'so does the line about those that are not published');
+	cmp_ok(length $line, '<', 2000, 'which comes at each connect, and is short');
+	$mend->();
+	my ($rc, $out) = $rig->leat('check');
+	unlike($out, qr/not in publication/, 'and it mends that, too');
+	$rig->stop;
+};
+
 scenario 'E172: source_config: wal_level is not logical' => sub {
 	my $own = Leat::Postgres->new(conf => { wal_level => 'replica' });
 	my $rig = Leat::Rig->new($own, 'level');
