@@ -251,7 +251,7 @@ sub victim_lane {
 		$step->{ready} = sub { is_running($a->{process}, 'victim') && is_committed($step) } if $step->{large};
 		$step->{during} = sub { break_connection('victim') } if $point eq 'reconnect';
 		# what else may be long in coming
-		$step->{during} = sub { is_committed($step) } if $point eq 'segment_roll';
+		$step->{during} = sub { is_committed($step) } if $point =~ /^(?:segment_roll|gear_switch|chunk_advanced)$/;
 		return $a->{process};
 	}, ended => sub {
 		my (undef, $step) = @_;
@@ -633,6 +633,7 @@ sub run_round {
 sub report {
 	my ($report, $lanes, $tortured, $all) = @_;
 	$count{"kills of $_->{name}"} += $_->{kills} for @$lanes;
+	$count{gears} = grep { / code=gear / } map { split /^/, slurp($_) } glob tmpdir() . "/$round-victim/leat.*.err";
 	note "seed $seed: ", join ', ', map { "$_ $count{$_}" } sort keys %count;
 	note 'the load: ' . join(', ', map { my $of = $report->{$_}; map { "$_ $of->{$_}" } sort keys %$of } qw(kinds errors));
 	note 'not reached in time: ', join ', ', map { @{ $_->{missed} } } @$lanes;

@@ -229,6 +229,14 @@ sub toast {
 		"UPDATE $table SET name = 'still long' WHERE id IN ($id, $to);\n";
 }
 
+# A slot that begins makes the server note which transactions run: from there on
+# decoding can begin anew, which it notes by itself only every 15 seconds.
+sub tick {
+	my $slot = "tick_$session_base";
+	return "SELECT pg_create_logical_replication_slot('$slot', 'pgoutput', true);\n" .
+		"SELECT pg_drop_replication_slot('$slot');\n";
+}
+
 sub transfer {
 	my ($a, $b) = (some(10), some(10));
 	return "BEGIN;\nINSERT INTO account SELECT g, 100 FROM generate_series(1, 10) g ON CONFLICT DO NOTHING;\n" .
@@ -275,6 +283,7 @@ my @kinds = (
 	[truncate_inside => 1, sub { "BEGIN;\n" . insert('pair') . "SELECT ledger.wipe('pair', 'coded');\n" .
 		insert('pair') . (rand() < 0.3 ? 'ROLLBACK' : 'COMMIT') . ";\n" }],
 	[large => 0.15, \&large],
+	[tick => 4, \&tick],
 );
 
 sub choose {
