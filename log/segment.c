@@ -151,7 +151,7 @@ int segment_damaged(const struct segment *s, uint64_t at, const char *what,
 	err_set(e, CODE_log_corrupt,
 		"segment \"%s\" is damaged at offset %" PRIu64 ": %s", s->path,
 		at, what);
-	err_hint(e, "Run \"leat log verify\" on the log to see all that is damaged.");
+	err_hint(e, "Restore the segment from a backup; `leat log verify` then tells whether that was all.");
 	return -1;
 }
 
