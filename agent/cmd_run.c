@@ -32,6 +32,7 @@
 struct agent {
 	struct status_agent status;
 	struct control *control;
+	int state_lock;
 };
 
 static void on_stop(void *arg)
@@ -115,6 +116,8 @@ static void agent_fini(struct agent *ag)
 	for (size_t i = 0; i < ag->status.n; i++)
 		pipeline_free(ag->status.pipelines[i]);
 	free(ag->status.pipelines);
+	if (ag->state_lock >= 0)
+		close(ag->state_lock);
 }
 
 static bool are_all_stopped(const struct agent *ag)
@@ -190,6 +193,11 @@ static int serve(struct cli *cli, struct agent *ag, const sigset_t *signals,
 	if (make_pipelines(ag, conf, e) != 0 ||
 	    state_make_dir(conf->state_dir, e) != 0)
 		return -1;
+	/* before the socket: of two agents that begin at once, the one that
+	 * goes must not take away the socket of the one that stays */
+	ag->state_lock = state_own_dir(conf->state_dir, e);
+	if (ag->state_lock < 0)
+		return -1;
 	ag->control = control_open(conf->control_socket, &ag->status, e);
 	if (ag->control == NULL)
 		return -1;
@@ -211,7 +219,7 @@ static int serve(struct cli *cli, struct agent *ag, const sigset_t *signals,
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-	struct agent ag = {0};
+	struct agent ag = {.state_lock = -1};
 	struct err e = ERR_INIT;
 	sigset_t signals;
 	int status;

@@ -3,8 +3,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,6 +57,23 @@ static bool is_marked_readonly(const struct state *st)
 	snprintf(path, sizeof(path), "%s/state.db", st->dir);
 	return sqlite3_extended_errcode(st->db) == SQLITE_READONLY &&
 	       access(path, W_OK) == 0;
+}
+
+int state_own_dir(const char *dir, struct err *e)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, CODE_state_failed, errno,
+			       "could not open state_dir \"%s\"", dir);
+	/* a file system that locks no directories still has the locks of the
+	 * pipelines */
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return fd;
+	err_set(e, CODE_state_held, "another agent uses state_dir \"%s\"", dir);
+	err_hint(e, "Stop the other agent, or give each a control_socket and a state_dir of its own.");
+	close(fd);
+	return -1;
 }
 
 /* What SQLite says about the file itself is a verdict on the state; the rest is

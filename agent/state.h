@@ -29,6 +29,9 @@ struct state *state_open(const char *state_dir, const char *pipeline,
 void state_close(struct state *st);
 /* Makes a directory for states; CODE_state_failed. */
 int state_make_dir(const char *dir, struct err *e) MUST_CHECK;
+/* Makes the directory the agent's own as long as the descriptor that is returned
+ * stays open; -1 with CODE_state_held when another agent has it. */
+int state_own_dir(const char *dir, struct err *e) MUST_CHECK;
 
 /* Text form; empty when none was stored. */
 int state_cursor(struct state *st, struct buf *out, struct err *e) MUST_CHECK;

@@ -81,7 +81,14 @@ poll_until { eval { status($conf)->{running} } } 'the next agent';
 pass('which is no obstacle to the next one');
 my $second = start_leat('run', '-c', $conf);
 is($second->wait, 4, 'a second agent at the same socket ends with 4');
-like($second->err, qr/another agent answers/, 'and says why');
+like($second->err, qr/another agent uses state_dir/, 'and says why');
+my $apart = write_conf("state_dir = \"" . tmpdir() . "/apart\"\ncontrol_socket = \"$socket\"\n");
+$second = start_leat('run', '-c', $apart);
+is($second->wait, 4, 'so does one with a state of its own');
+like($second->err, qr/another agent answers/, 'as only one can have the socket');
+my $beside = write_conf("state_dir = \"$state\"\ncontrol_socket = \"" . tmpdir() . "/beside\"\n");
+$second = start_leat('run', '-c', $beside);
+is($second->wait, 4, 'and one with other pipelines in the same state_dir');
 is(status($conf)->{pid}, $agent->pid, 'the first one still answers');
 # nobody, unless that is what we are
 my @other = $> == 0 ? ($^X, '-e', '($), $>) = (65534, 65534); $> || exit 1; exec @ARGV') : ();
