@@ -14,7 +14,7 @@
 /* How often the state file follows a sink that keeps the cursor itself. */
 #define LAZY_MS 1000
 /* How long a commit is put off for the batch behind a full one. */
-#define POUR_MS 20
+#define POUR_MS 50
 #define THREAD_NAME_SIZE 16 /* the kernel's; longer ones are cut */
 
 /* What to do after a verdict. */
