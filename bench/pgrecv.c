@@ -1,12 +1,12 @@
 /* pgrecv: the raw receiver, what bench/run holds leat's Postgres source against.
  *
- *	pgrecv CONNINFO SLOT PUBLICATION ROWS [LOWAT]
+ *	pgrecv CONNINFO SLOT PUBLICATION ROWS each | lowat | timed
  *
  * Reads the slot's changes, looks at the first byte of each and throws it away,
  * until so many row changes and the end of their transaction were seen: no
- * client that uses libpq can do less.  With LOWAT the socket is to wake the
- * reader for so many bytes only (SO_RCVLOWAT), or after 5 ms; without, for each.
- * Nothing is confirmed to the server before the end. */
+ * client that uses libpq can do less.  It wakes for each message; or for 16 KiB
+ * (SO_RCVLOWAT) and after 5 ms at the latest; or is woken by no message and
+ * looks every 200 us.  Nothing is confirmed to the server before the end. */
 #include "config.h"
 
 #include <libpq-fe.h>
@@ -17,8 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#define LOWAT 16384
 #define GATHER_MS 5
+#define PAUSE_US 200
+
+enum manner { EACH, LOWAT_AND_TIME, TIMED, NMANNERS };
+static const char *const manners[] = {"each", "lowat", "timed"};
+
 /* Frames of the copy: see sources/pg_stream.c. */
 #define DATA_HEADER 25
 #define STATUS_SIZE 34
@@ -55,8 +62,9 @@ static void send_status(struct receiver *r)
 }
 
 static void begin(struct receiver *r, const char *conninfo, const char *slot,
-		  const char *publication, int lowat)
+		  const char *publication, enum manner manner)
 {
+	int lowat = LOWAT;
 	char text[1024];
 	PGresult *res;
 
@@ -71,8 +79,9 @@ static void begin(struct receiver *r, const char *conninfo, const char *slot,
 	if (PQresultStatus(res) != PGRES_COPY_BOTH)
 		fail("start", r->c);
 	PQclear(res);
-	if (lowat > 0 && setsockopt(PQsocket(r->c), SOL_SOCKET, SO_RCVLOWAT,
-				    &lowat, sizeof(lowat)) != 0)
+	if (manner == LOWAT_AND_TIME &&
+	    setsockopt(PQsocket(r->c), SOL_SOCKET, SO_RCVLOWAT, &lowat,
+		       sizeof(lowat)) != 0)
 		fail("SO_RCVLOWAT", NULL);
 }
 
@@ -101,22 +110,30 @@ static bool take(struct receiver *r, const char *p, size_t n, uint64_t rows)
 	return false;
 }
 
-static void receive(struct receiver *r, uint64_t rows, bool gathers)
+static void await(struct receiver *r, enum manner manner)
+{
+	struct pollfd f = {PQsocket(r->c), POLLIN, 0};
+
+	if (manner == TIMED)
+		usleep(PAUSE_US);
+	else
+		poll(&f, 1, GATHER_MS);
+	if (PQconsumeInput(r->c) == 0)
+		fail("read", r->c);
+}
+
+static void receive(struct receiver *r, uint64_t rows, enum manner manner)
 {
 	bool is_over = false;
 	char *p;
 	int n;
 
 	while (!is_over) {
-		n = PQgetCopyData(r->c, &p, gathers);
+		n = PQgetCopyData(r->c, &p, manner != EACH);
 		if (n < 0)
 			fail("copy", r->c);
 		if (n == 0) {
-			struct pollfd f = {PQsocket(r->c), POLLIN, 0};
-
-			poll(&f, 1, GATHER_MS);
-			if (PQconsumeInput(r->c) == 0)
-				fail("read", r->c);
+			await(r, manner);
 			continue;
 		}
 		is_over = take(r, p, (size_t)n, rows);
@@ -127,16 +144,18 @@ static void receive(struct receiver *r, uint64_t rows, bool gathers)
 int main(int argc, char **argv)
 {
 	struct receiver r = {0};
-	int lowat;
+	enum manner manner = EACH;
 
-	if (argc < 5) {
-		fputs("usage: pgrecv CONNINFO SLOT PUBLICATION ROWS [LOWAT]\n",
-		      stderr);
+	while (argc == 6 && manner < NMANNERS &&
+	       strcmp(argv[5], manners[manner]) != 0)
+		manner++;
+	if (argc != 6 || manner == NMANNERS) {
+		fputs("usage: pgrecv CONNINFO SLOT PUBLICATION ROWS"
+		      " each | lowat | timed\n", stderr);
 		return 2;
 	}
-	lowat = argc > 5 ? (int)strtol(argv[5], NULL, 10) : 0;
-	begin(&r, argv[1], argv[2], argv[3], lowat);
-	receive(&r, strtoull(argv[4], NULL, 10), lowat > 0);
+	begin(&r, argv[1], argv[2], argv[3], manner);
+	receive(&r, strtoull(argv[4], NULL, 10), manner);
 	send_status(&r);
 	PQfinish(r.c);
 	printf("{\"rows\":%llu,\"messages\":%llu,\"bytes\":%llu}\n",
