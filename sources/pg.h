@@ -60,7 +60,9 @@ struct pg_catchup {
 	bool is_set_up;	 /* the session has its settings */
 	bool has_chunk;	 /* there was one before */
 	enum pg_catchup_state state;
-	int64_t state_ms, heard_ms, looked_ms, wait_ms;
+	int64_t state_ms;  /* when it began */
+	int64_t socket_ms; /* when the socket was last looked at */
+	int64_t heard_ms, looked_ms, wait_ms;
 	const char *why; /* a chunk is given up */
 	struct pg_gear gear;
 	struct pg_gear_view view; /* when the chunk was planned */

@@ -79,14 +79,18 @@ bool pg_catchup_pays(const struct pg *pg, const struct pg_slot *slot)
 	       pg_gear_pays(&pg->catchup.gear, &v);
 }
 
+static void set_state(struct pg *pg, enum pg_catchup_state state)
+{
+	pg->catchup.state = state;
+	pg->catchup.state_ms = pg->catchup.heard_ms = clock_mono_ms();
+	pg->catchup.looked_ms = pg->catchup.socket_ms = pg->catchup.state_ms;
+}
+
 static void shift_up(struct pg *pg, enum pg_catchup_state state)
 {
-	int64_t now = clock_mono_ms();
-
 	pg->catchup.is_on = true;
 	pg->catchup.is_wanted = false;
-	pg->catchup.state = state;
-	pg->catchup.heard_ms = pg->catchup.state_ms = now;
+	set_state(pg, state);
 	pg->base.gear = "catch-up";
 	say(pg, NOTE_INFO, "catch-up",
 	    "far behind: reading in chunks instead of streaming", NULL);
@@ -166,12 +170,6 @@ static int set_up(struct pg *pg, struct err *e)
 	pg->catchup.is_set_up = res != NULL;
 	pg_result_free(res);
 	return res != NULL ? 0 : -1;
-}
-
-static void set_state(struct pg *pg, enum pg_catchup_state state)
-{
-	pg->catchup.state = state;
-	pg->catchup.state_ms = pg->catchup.heard_ms = clock_mono_ms();
 }
 
 static int send_advance(struct pg *pg, struct err *e)
@@ -274,7 +272,7 @@ static int await_end(struct pg *pg, const struct batch *b, bool *is_over,
 
 	*is_over = false;
 	while ((got = pg_peek_next(&pg->catchup.peek, &data)) == PG_PEEK_DATA)
-		pg->catchup.heard_ms = clock_mono_ms();
+		pg->catchup.heard_ms = pg->catchup.socket_ms;
 	if (got == PG_PEEK_NOTHING)
 		return 0;
 	if (pg_peek_is_lost(&pg->catchup.peek))
@@ -370,9 +368,13 @@ static int step_idle(struct pg *pg, struct err *e)
 	if (pg->acked > slot.confirmed)
 		return send_advance(pg, e) < 0 ? -1 : 1;
 	switch (pg_gear_plan(&c->gear, &c->view, &c->upto)) {
-	case PG_GEAR_STREAM:
+	case PG_GEAR_DONE:
 		return shift_down(pg, NOTE_INFO, "caught up: streaming again",
 				  NULL, e) < 0 ? -1 : HAND_OVER;
+	case PG_GEAR_STREAM:
+		return shift_down(pg, NOTE_INFO, "streaming",
+				  "an old transaction is open, and each chunk would be decoded from there on",
+				  e) < 0 ? -1 : HAND_OVER;
 	case PG_GEAR_WAIT:
 		c->wait_ms = now + COMMIT_MS;
 		return 0;
@@ -457,7 +459,7 @@ static int step_peeking(struct pg *pg, struct batch *b, struct err *e)
 			return pg_read_refused(pg, e);
 	}
 	if (any) {
-		c->heard_ms = clock_mono_ms();
+		c->heard_ms = c->socket_ms;
 		atomic_store(&pg->base.last_heard_us, clock_wall_us());
 	}
 	if (batch_bytes(b) >= pg->base.batch_bytes)
@@ -484,19 +486,21 @@ static int step(struct pg *pg, struct batch *b, struct err *e)
 
 /* --- read() */
 
-/* A server that is stopped or cut off says nothing on either connection. */
-static int check_alive(const struct pg *pg, int64_t now, struct err *e)
+/* A server that is stopped or cut off says nothing on either connection; one that
+ * has begun to send a result has no reason to pause. */
+static int check_alive(const struct pg *pg, struct err *e)
 {
-	int64_t limit = pg->sender_timeout_ms * 2, heard = pg->catchup.heard_ms;
+	const struct pg_catchup *c = &pg->catchup;
+	int64_t limit = pg->sender_timeout_ms * 2, heard = c->heard_ms;
 
-	if (pg->watch.answered_ms > heard)
+	if (pg->watch.answered_ms > heard && c->peek.rows == 0)
 		heard = pg->watch.answered_ms;
-	if (limit == 0 || pg->catchup.state == PG_CATCHUP_IDLE ||
-	    now - heard < limit)
+	if (limit == 0 || c->state == PG_CATCHUP_IDLE ||
+	    c->socket_ms - heard < limit)
 		return 0;
 	return err_set(e, CODE_source_unreachable,
 		       "nothing was heard from the server for %" PRId64 " s",
-		       (now - heard) / 1000);
+		       (c->socket_ms - heard) / 1000);
 }
 
 static int64_t next_look(const struct pg *pg, int64_t now)
@@ -528,7 +532,7 @@ int pg_catchup_fill(struct pg *pg, struct batch *b, int64_t deadline,
 			return 0;
 		if (rc > 0)
 			continue;
-		if (check_alive(pg, now, e) < 0 || pg_watch_monitor(pg, now, e) < 0)
+		if (check_alive(pg, e) < 0 || pg_watch_monitor(pg, now, e) < 0)
 			return -1;
 		if (b->n > 0 && began == 0)
 			began = now;
@@ -543,6 +547,7 @@ int pg_catchup_fill(struct pg *pg, struct batch *b, int64_t deadline,
 		pg->catchup.peek.s = &pg->walsender;
 		woken |= pg_peek_wait(&pg->catchup.peek, until,
 				      woken ? -1 : pg->base.wake_fd);
+		pg->catchup.socket_ms = clock_mono_ms();
 	}
 }
 

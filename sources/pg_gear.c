@@ -4,6 +4,8 @@
 /* No chunk is smaller, whatever the conf says. */
 #define LEAST_BYTES (UINT64_C(64) << 10)
 #define RATIO_ONE 1024
+/* To decode so much again is nothing. */
+#define CHEAP_BYTES (UINT64_C(16) << 20)
 #define MOST_SHRINK 8
 #define MOST_HOLD 16 /* chunks, doublings of one */
 
@@ -43,7 +45,8 @@ bool pg_gear_pays(const struct pg_gear *g, const struct pg_gear_view *v)
 	uint64_t backlog = from(v->at, v->server);
 
 	return v->at >= g->hold && backlog > 0 && backlog >= g->threshold &&
-	       min(backlog, most(g)) >= from(v->restart, v->at);
+	       from(v->restart, v->at) <=
+		       max(min(backlog, most(g)), CHEAP_BYTES);
 }
 
 /* The odd piece first: what comes before a chunk is decoded again with it, and
@@ -64,10 +67,11 @@ enum pg_gear_plan pg_gear_plan(const struct pg_gear *g,
 	uint64_t room = from(v->at, v->confirmed + largest), size;
 
 	*upto = 0;
-	if (v->at < g->hold || backlog == 0 || backlog < g->threshold / 4)
-		return PG_GEAR_STREAM;
+	if (backlog == 0 || backlog < g->threshold / 4)
+		return PG_GEAR_DONE;
 	/* one more is never worse than streaming, many are */
-	if (backlog > largest && from(v->restart, v->at) / 2 > largest)
+	if (backlog > largest &&
+	    from(v->restart, v->at) > max(2 * largest, CHEAP_BYTES))
 		return PG_GEAR_STREAM;
 	if (room < min(backlog, LEAST_BYTES))
 		return PG_GEAR_WAIT;

@@ -28,7 +28,8 @@ struct pg_gear {
 };
 
 enum pg_gear_plan {
-	PG_GEAR_STREAM, /* what is left is streaming's */
+	PG_GEAR_DONE,	/* what is left is little */
+	PG_GEAR_STREAM, /* too much would be decoded again and again */
 	PG_GEAR_WAIT,	/* nothing new fits until more is confirmed */
 	PG_GEAR_CHUNK,
 };

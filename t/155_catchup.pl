@@ -39,10 +39,15 @@ package Reader {
 		return @lines;
 	}
 
+	sub is_at {
+		my ($self, $lsn) = @_;
+		return $self->{pg}->value("SELECT confirmed_flush_lsn >= '$lsn'
+			FROM pg_replication_slots WHERE slot_name = 'leat_$self->{name}'") eq 't';
+	}
+
 	sub await_end {
 		my ($self, $lsn) = @_;
-		$self->await(sub { $self->{pg}->value("SELECT confirmed_flush_lsn >= '$lsn'
-			FROM pg_replication_slots WHERE slot_name = 'leat_$self->{name}'") eq 't' }, "the end, $lsn", 120);
+		$self->await(sub { $self->is_at($lsn) }, "the end, $lsn", 120);
 		return $self;
 	}
 
@@ -58,6 +63,7 @@ sub same_events {
 	return !defined $at;
 }
 
+my ($end, @want);	# of the slot "base"
 my $TINY = "catchup_threshold = 0\ncatchup_temp = 1MiB\n";
 
 scenario 'the two gears deliver the same bytes' => sub {
@@ -123,15 +129,181 @@ CREATE TABLE later (id int PRIMARY KEY, m int[]); INSERT INTO later VALUES (1, '
 SQL
 	sleep 3;
 	$load->stop;
-	my $end = $pg->value('SELECT pg_current_wal_flush_lsn()');
+	$end = $pg->value('SELECT pg_current_wal_flush_lsn()');
 	my %reader = map { $_->[0] => Reader->new($pg, $_->[0], 'base', source => "publication = pub\n$_->[1]") }
 		(['stream', 'catchup = off'], ['chunks', $TINY]);
 	$_->start->await_end($end)->stop for @reader{qw(stream chunks)};
-	my @want = $reader{stream}->bytes;
+	@want = $reader{stream}->bytes;
 	cmp_ok(scalar @want, '>', 10000, 'there are many events');
 	is($reader{stream}->shifts, 0, 'one pipeline has streamed');
 	cmp_ok($reader{chunks}->shifts, '>=', 1, 'the other has read chunks');
 	same_events([$reader{chunks}->bytes], \@want, 'they say the same');
+};
+
+# Large transactions whole in one chunk, small ones in many chunks.
+for (['64MiB', qw(after_read:2 after_ack:1 before_fsync:2 after_read:3:late after_ack:2:late gear_switch:1)],
+	['1MiB', qw(chunk_advanced:1 after_read:5 chunk_advanced:2:late after_ack:4 mid_frame:12 gear_switch:1:late)]) {
+	my ($temp, @faults) = @$_;
+	next unless has_feature('FAULTS');
+	scenario "killed in the middle of chunks of $temp it goes on behind what it has" => sub {
+		my $rig = Reader->new($pg, 'killed_' . lc $temp, 'base', source =>
+			"publication = pub\ncatchup_threshold = 0\ncatchup_temp = $temp");
+		my ($shifts, $kills) = (0, 0);
+		for my $fault (@faults) {
+			$rig->start({ env => { LEAT_FAULT => $fault } });
+			poll_until { !$rig->agent->is_running || $rig->is_at($end) } "the end at $fault", 60;
+			$shifts += $rig->shifts;
+			$kills += !$rig->agent->is_running;
+			$rig->kill9;
+		}
+		$rig->start->await_end($end)->stop;
+		cmp_ok($kills, '>', 3, 'it was killed some times');
+		cmp_ok($shifts, '>', 3, 'while it read chunks');
+		same_events([$rig->bytes], \@want, 'they say the same');
+	};
+}
+
+scenario 'while transactions come in it shifts up and down' => sub {
+	my $rig = Reader->new($pg, 'both', 'base', source => "publication = pub\n$TINY");
+	my $load = Leat::Load->start($pg, seed => 156, sessions => 2);
+	$pg->query(<<'SQL');
+CREATE TABLE pour (id serial PRIMARY KEY, t text);
+CREATE PROCEDURE pour() LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE NOT EXISTS (SELECT 1 FROM hidden.h WHERE id = -1) LOOP
+		INSERT INTO pour (t) SELECT repeat('x', 300) FROM generate_series(1, 100);
+		COMMIT;
+		PERFORM pg_sleep(0.002);
+	END LOOP;
+END $$
+SQL
+	my $s = $pg->session;
+	$s->send('CALL pour()');
+	$rig->start->await(sub { $rig->shifts > 2 }, 'some shifts');
+	$pg->query('INSERT INTO hidden.h VALUES (-1)');
+	$s->finish;
+	$load->stop;
+	my $now = $pg->value('SELECT pg_current_wal_flush_lsn()');
+	$rig->await_end($now);
+	is($rig->status->{state}, 'running', 'it runs');
+	like($rig->status->{gear}, qr/^(?:streaming|catch-up)$/, 'status shows the gear');
+	$rig->stop;
+	my $stream = Reader->new($pg, 'streamed', 'base', source => "publication = pub\ncatchup = off");
+	$stream->start->await_end($now);
+	is($stream->status->{gear}, 'streaming', 'that of another one is streaming');
+	$stream->stop;
+	same_events([$rig->bytes], [$stream->bytes], 'they say the same');
+};
+
+scenario 'after a crash of the server the slot stands before the cursor' => sub {
+	my $own = Leat::Postgres->new;
+	my $rig = Leat::Rig->new($own, 'crashed', source => $TINY);
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1)->await_acked;
+	$rig->stop;
+	$own->query('CHECKPOINT');
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(2, 3000) i");
+	$rig->query("SELECT pg_logical_emit_message(false, 'alone', 'last')");
+	$rig->start->await_acked;
+	like($rig->said, qr/gear=catch-up/, 'a backlog is read in chunks');
+	my $was = $rig->slot->{confirmed_flush_lsn};
+	$rig->stop;
+	$rig->disconnect;
+	$own->stop('immediate');
+	$own->start;
+	is($own->value("SELECT confirmed_flush_lsn < '$was' FROM pg_replication_slots"), 't', 'the slot has fallen back');
+	$rig->insert(3001 .. 3010)->start->await_ids(1 .. 3010);
+	like($rig->said, qr/gear=catch-up/, 'what is new is read in chunks too');
+	is(scalar(grep { $_->{op} eq 'm' } $rig->events), 1, 'a message outside of transactions comes once');
+	$rig->is_sound;
+	$rig->stop;
+};
+
+sub ordinary_role {
+	my ($server, $name) = @_;
+	$server->query("CREATE ROLE $name LOGIN REPLICATION; GRANT CREATE ON DATABASE postgres TO $name;
+		GRANT ALL ON SCHEMA public TO $name");
+}
+
+scenario 'a transaction that is too large is streamed' => sub {
+	my $own = Leat::Postgres->new(conf => { logical_decoding_work_mem => '64kB' });
+	ordinary_role($own, 'ordinary');
+	my %rig;
+	for my $user (qw(postgres ordinary)) {
+		$own->query("CREATE DATABASE by_$user OWNER $user");
+		$rig{$user} = Leat::Rig->new($own, "by_$user", database => "by_$user", sql => '', conninfo => { user => $user },
+			source => "catchup_threshold = 0\ncatchup_temp = 64MiB\ncatchup_memory = 64KiB", log => 'compression = 0');
+		$own->session(dbname => "by_$user", user => $user)->query('CREATE TABLE t (id int PRIMARY KEY, v text)');
+		$rig{$user}->start->await_running;
+		$rig{$user}->insert(1)->await_ids(1)->await_acked;
+		$rig{$user}->stop;
+	}
+	# little of the log and much to decode; less to decode than the result
+	my $file = $own->dir . '/rows';
+	$own->query("COPY (SELECT i FROM generate_series(2, 800000) i) TO '$file'");
+	$rig{ordinary}->query("COPY t (id) FROM '$file'");
+	$rig{postgres}->query("INSERT INTO t SELECT i, repeat('x', 100000) FROM generate_series(2, 1500) i");
+	for my $rig (values %rig) {
+		$rig->start->await_acked(120);
+	}
+	like($rig{postgres}->said, qr/streaming for a while: .*temp_file_limit/, 'the server enforces the limit for a role that may set it');
+	like($rig{ordinary}->said, qr/streaming for a while: a chunk is larger than catchup_temp/, 'and it is watched for others');
+	for my $rig (values %rig) {
+		is(scalar($rig->ids), $rig->query('SELECT count(*) FROM t'), 'every row is there');
+		$rig->is_sound;
+		unlike($rig->said =~ s/^.* code=orphan.*//mgr, qr/ (?:error|warning) /, 'and no trouble');
+		$rig->stop;
+	}
+};
+
+scenario 'a role that lacks a right streams' => sub {
+	my $own = Leat::Postgres->new;
+	ordinary_role($own, 'poor');
+	$own->query('REVOKE EXECUTE ON FUNCTION pg_logical_slot_peek_binary_changes FROM PUBLIC');
+	$own->session(user => 'poor')->query('CREATE TABLE t (id int PRIMARY KEY, v text)');
+	my $rig = Leat::Rig->new($own, 'poor', database => 'postgres', sql => '', conninfo => { user => 'poor' }, source => $TINY);
+	my ($rc, $out) = $rig->leat('check');
+	like($out, qr/may not execute the functions that catchup needs/, 'check says so');
+	($rc, $out) = $rig->leat('check', '--sql');
+	my ($grant) = $out =~ /^(GRANT EXECUTE .*)$/m;
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1)->stop;
+	$rig->insert(2 .. 5)->start->await_ids(1 .. 5);
+	is(scalar(() = $rig->said =~ / warning .* code=gear gear=streaming/g), 1, 'one warning');
+	is($rig->status->{gear}, 'streaming', 'and it streams');
+	$rig->stop;
+	$own->query($grant);
+	($rc, $out) = $rig->leat('check');
+	unlike($out, qr/may not execute/, 'the statement of check --sql mends it');
+	$rig->insert(6 .. 9)->start->await_ids(1 .. 9)->await_said(qr/gear=catch-up/);
+	unlike($rig->said, qr/ warning /, 'without a warning');
+	$rig->stop;
+};
+
+scenario 'a server can stop while a chunk is read, or waits for a blocked sink' => sub {
+	my $own = Leat::Postgres->new;
+	my $rig = Leat::Rig->new($own, 'stops', type => 'stdout', pipeline => 'queue_size = 1MiB',
+		source => "catchup_threshold = 0");
+	$rig->start->await_running;
+	$rig->stop;
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 40000) i");
+	pipe my $r, my $w or die "pipe: $!";
+	$rig->start({ stdout => $w });
+	close $w;
+	$rig->await(sub { ($rig->status->{queue_bytes} || 0) > 512 << 10 }, 'a full queue');
+	is($rig->status->{gear}, 'catch-up', 'it reads a chunk');
+	$rig->disconnect;
+	ok(defined $own->stop('fast', 60), 'the server stops');
+	$own->start;
+	spew("$rig->{dir}/out", '');
+	my $cat = start_command({ name => 'drain', out => "$rig->{dir}/out", setup => sub {
+		open STDIN, '<&', $r or die "stdin: $!";
+	} }, 'cat');
+	close $r;
+	$rig->await(sub { slurp("$rig->{dir}/out") =~ /"id":40000,.*\n/ }, 'the last row', 60);
+	my %seen = map { $_ => 1 } slurp("$rig->{dir}/out") =~ /"after":\{"id":(\d+)/g;
+	is(scalar keys %seen, 40000, 'afterwards every row arrives');
+	$rig->stop;
 };
 
 done_testing;
