@@ -48,6 +48,7 @@ struct pgoutput {
 	bool is_done; /* it was committed before the floor */
 	struct txn head; /* without its texts */
 	struct buf replicated_from;
+	struct buf text; /* of a transaction's names */
 	uint64_t number; /* of the transaction on this connection */
 	uint64_t ordinal, hash; /* of the last change */
 
@@ -103,6 +104,7 @@ void pgoutput_free(struct pgoutput *d)
 		return;
 	pg_relations_fini(&d->rels);
 	buf_fini(&d->replicated_from);
+	buf_fini(&d->text);
 	free(d);
 }
 
@@ -257,13 +259,27 @@ static int on_origin(struct pgoutput *d, struct err *e)
 	return d->replicated_from.failed ? err_no_memory(e) : 0;
 }
 
-/* A place of the server's log as the coordinate in ids. */
-static struct slice print_coord(struct arena *a, uint64_t lsn)
+static struct slice keep_text(struct pgoutput *d)
 {
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%" PRIX64, lsn);
+	d->b->arena.failed |= d->text.failed;
+	return slice_dup(&d->b->arena, buf_get(&d->text));
+}
 
-	return slice_dup(a, (struct slice){text, (size_t)n});
+/* A place of the server's log as the coordinate in ids. */
+static struct slice print_coord(struct pgoutput *d, uint64_t lsn)
+{
+	buf_reset(&d->text, SIZE_MAX);
+	buf_hex(&d->text, lsn);
+	return keep_text(d);
+}
+
+static struct slice print_id(struct pgoutput *d, const struct txn *t)
+{
+	buf_reset(&d->text, SIZE_MAX);
+	buf_u64(&d->text, t->xid);
+	buf_u8(&d->text, ':');
+	buf_u64(&d->text, t->commit_pos);
+	return keep_text(d);
 }
 
 /* The transaction as the batch's events see it, made with the first of them. */
@@ -271,8 +287,6 @@ static const struct txn *use_txn(struct pgoutput *d)
 {
 	struct arena *a = &d->b->arena;
 	struct txn *t;
-	char id[64];
-	int n;
 
 	if (likely(d->txn != NULL))
 		return d->txn;
@@ -280,10 +294,8 @@ static const struct txn *use_txn(struct pgoutput *d)
 	if (t == NULL)
 		return NULL;
 	*t = d->head;
-	n = snprintf(id, sizeof(id), "%" PRIu64 ":%" PRIu64, t->xid,
-		     t->commit_pos);
-	t->id = slice_dup(a, (struct slice){id, (size_t)n});
-	t->coord = print_coord(a, t->commit_pos);
+	t->id = print_id(d, t);
+	t->coord = print_coord(d, t->commit_pos);
 	if (d->replicated_from.n > 0)
 		t->replicated_from = slice_dup(a, buf_get(&d->replicated_from));
 	d->txn = t;
@@ -522,7 +534,7 @@ static struct txn *lone_txn(struct pgoutput *d)
 	*t = d->head;
 	d->clock_age = CLOCK_EVERY;
 	t->commit_us = now(d);
-	t->coord = print_coord(&d->b->arena, t->commit_pos);
+	t->coord = print_coord(d, t->commit_pos);
 	return t;
 }
 
