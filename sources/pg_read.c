@@ -46,6 +46,7 @@ static int finish(struct pg *pg, struct batch *b, struct err *e)
 			   .seq = pgoutput_seq(pg->decoder)};
 
 	pgoutput_rest(pg->decoder);
+	pg_stream_rest(&pg->stream);
 	c.source = pg_cursor_source(pg, &place, &b->arena);
 	if (b->arena.failed)
 		return err_no_memory(e);

@@ -276,6 +276,11 @@ int pg_stream_next(struct pg_stream *st, enum pg_heard *heard,
 	return 0;
 }
 
+void pg_stream_rest(struct pg_stream *st)
+{
+	drop_held(st);
+}
+
 /* Looks at what came in since the last time: did it pour? */
 static void judge_rate(struct pg_stream *st, int64_t now)
 {

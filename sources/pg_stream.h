@@ -62,6 +62,9 @@ int pg_stream_next(struct pg_stream *st, enum pg_heard *heard,
 		   struct slice *msg, uint64_t *lsn, struct pg_result **failed,
 		   struct err *e) MUST_CHECK;
 
+/* The last message is not needed any more; it may be a large one. */
+void pg_stream_rest(struct pg_stream *st);
+
 /* Waits for input, for wake_fd or for the time, and takes what the socket has.
  * While data pours in it lets some gather first.  True when woken. */
 bool pg_stream_wait(struct pg_stream *st, int64_t until_ms, int wake_fd);

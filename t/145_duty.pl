@@ -1,5 +1,5 @@
-# What the agent owes a server that waits for it: E106 to E108, E193 and E202 of
-# the list of acceptance tests.
+# What the agent owes a server that waits for it: E106 to E108, E165, E193 and
+# E202 of the list of acceptance tests.
 use Leat::Test;
 use Leat::Postgres;
 use Leat::Proxy;
@@ -154,6 +154,41 @@ sub Leat::Rig::sender {
 	my ($self) = @_;
 	return $self->{pg}->value("SELECT pid FROM pg_stat_replication WHERE application_name = 'leat/$self->{name}'");
 }
+
+scenario 'E165: a large value, and one that is too large for the server' => sub {
+	my $mb = is_long() ? 200 : 32;
+	my $pg = Leat::Postgres->new(conf => { max_wal_size => '2GB' });
+	my $rig = Leat::Rig->new($pg, 'e165', sql => 'CREATE TABLE t (id int PRIMARY KEY, v text);
+		ALTER TABLE t ALTER v SET STORAGE EXTERNAL; CREATE TABLE b (id int PRIMARY KEY, v bytea)');
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1);
+	$rig->query("INSERT INTO t VALUES (2, repeat(md5('a'), $mb * 32768))");
+	$rig->insert(3);
+	$rig->await(sub { ($rig->status->{seq} || 0) >= 3 }, 'it', 180);
+	my ($line) = grep { /"op":"c"/ } $rig->lines('--from', 'seq:2', '--to', 'seq:2');
+	my $from = index($line, '"v":"') + 5;
+	is(index($line, '"', $from) - $from, $mb << 20, "$mb MiB arrive");
+	my ($peak) = slurp('/proc/' . $rig->agent->pid . '/status') =~ /^VmHWM:\s+(\d+) kB/m;
+	cmp_ok($peak, '<', ($mb * 7 / 2 + 24) * 1024, 'in memory that is a small multiple of it') unless $ENV{ASAN_OPTIONS};
+	my $behind = sub {
+		my ($seq, $id) = @_;
+		$rig->await(sub { grep { /"after":\{"id":$id,/ } $rig->lines('--from', "seq:$seq") }, "row $id", 120);
+		pass("and row $id behind it");
+	};
+	$rig->insert(4);
+	$behind->(4, 4);
+	if (is_long()) {	# in text form twice as long, and no message has more than 1 GiB
+		$rig->query("INSERT INTO b VALUES (5, convert_to(repeat('x', 600 << 20), 'UTF8'))");
+		my $st = $rig->stops_with('poisoned', 300);
+		like("$st->{message} $st->{detail}", qr{[0-9A-F]+/[0-9A-F]+.*invalid memory alloc|alloc.*[0-9A-F]+/[0-9A-F]+}s,
+			'600 MiB of bytes are poison, with the place and the server\'s words');
+		$rig->obey_hint($st);
+		$rig->start->await_running;
+		$rig->insert(6);
+		$behind->(5, 6);
+	}
+	$rig->stop;
+};
 
 scenario 'E108: a blocked sink does not cost the connection' => sub {
 	my $now;
