@@ -456,7 +456,7 @@ static int step_peeking(struct pg *pg, struct batch *b, struct err *e)
 		if (rc > 0)
 			rc = pgoutput_message(pg->decoder, msg, lsn, b, e);
 		if (rc < 0)
-			return pg_read_refused(pg, e);
+			return pg_read_refused(pg, b, e) < 0 ? -1 : HAND_OVER;
 	}
 	if (any) {
 		c->heard_ms = c->socket_ms;

@@ -58,14 +58,12 @@ static int finish(struct pg *pg, struct batch *b, struct err *e)
 	return 0;
 }
 
-/* The stream broke.  What came before is whole and is handed over first: where
- * the server fails for good, nothing before that place is lost. */
-int pg_read_broke(struct pg *pg, const struct batch *b,
-		  const struct pg_result *failed, struct err *e)
+/* What came before is whole and is handed over first: where it fails for good,
+ * nothing before that place is lost. */
+static int put_off(struct pg *pg, const struct batch *b, struct err *e)
 {
 	struct pgoutput_place place = pgoutput_place(pg->decoder);
 
-	pg_watch_explain(pg, failed, e);
 	if (b->n == 0 && same_place(&place, &pg->returned))
 		return -1;
 	pg->pending = *e;
@@ -73,15 +71,22 @@ int pg_read_broke(struct pg *pg, const struct batch *b,
 	return 1;
 }
 
+int pg_read_broke(struct pg *pg, const struct batch *b,
+		  const struct pg_result *failed, struct err *e)
+{
+	pg_watch_explain(pg, failed, e);
+	return put_off(pg, b, e);
+}
+
 /* What the decoder cannot take it can never take, unless it was damaged on its
  * way. */
-int pg_read_refused(struct pg *pg, struct err *e)
+int pg_read_refused(struct pg *pg, const struct batch *b, struct err *e)
 {
 	pg_watch_explain(pg, NULL, e);
 	if (code_kind(e->code) == CODE_STOP)
 		err_hint(e, "To go on behind it, with a gap: leat offsets set %s now --accept-gap",
 			 pg->base.pipeline);
-	return -1;
+	return put_off(pg, b, e);
 }
 
 /* Everything that is buffered, into the batch: 1 when it is full. */
@@ -109,7 +114,7 @@ static int drain(struct pg *pg, struct batch *b, struct err *e)
 		if (heard == PG_HEARD_POSITION)
 			pgoutput_idle(pg->decoder, pg->stream.walend);
 		else if (pgoutput_message(pg->decoder, msg, lsn, b, e) < 0)
-			return pg_read_refused(pg, e);
+			return pg_read_refused(pg, b, e);
 	}
 	return 1;
 }

@@ -11,8 +11,8 @@ int pg_ack(struct source *src, const struct cursor *committed, struct err *e);
  * is handed over first: then 1, otherwise -1. */
 int pg_read_broke(struct pg *pg, const struct batch *b,
 		  const struct pg_result *failed, struct err *e);
-/* What the decoder cannot take.  Returns -1. */
-int pg_read_refused(struct pg *pg, struct err *e);
+/* The decoder could not take a message: likewise. */
+int pg_read_refused(struct pg *pg, const struct batch *b, struct err *e);
 /* The cursor hook of the decoder. */
 struct slice pg_cursor_source(void *arg, const struct pgoutput_place *place,
 			      struct arena *a);

@@ -633,6 +633,9 @@ static void name_message(const struct pgoutput *d, uint8_t kind, struct err *e)
 int pgoutput_message(struct pgoutput *d, struct slice msg, uint64_t lsn,
 		     struct batch *b, struct err *e)
 {
+	struct pgoutput_place place = d->place;
+	uint64_t seq = d->seq;
+	size_t n = b->n;
 	uint8_t kind;
 	int r;
 
@@ -647,7 +650,11 @@ int pgoutput_message(struct pgoutput *d, struct slice msg, uint64_t lsn,
 		r = malformed(e, "it goes on behind its end");
 	if (r == 0 && b->arena.failed)
 		r = err_no_memory(e);
-	if (r != 0)
-		name_message(d, kind, e);
-	return r;
+	if (r == 0)
+		return 0;
+	d->place = place;
+	d->seq = seq;
+	b->n = n;
+	name_message(d, kind, e);
+	return -1;
 }

@@ -54,7 +54,8 @@ void pgoutput_free(struct pgoutput *d);
 /* One message, with the LSN that came with it, into the batch.  The message is
  * copied as far as needed.  The batch must be the same until pgoutput_rest() was
  * called: transactions go on in the next batch with a copy of their txn.  After
- * -1 the decoder is of no more use, and the batch holds rubbish. */
+ * -1 batch, place and seq are what they were before the message, and there must be
+ * no other. */
 int pgoutput_message(struct pgoutput *d, struct slice msg, uint64_t lsn,
 		     struct batch *b, struct err *e) MUST_CHECK;
 /* The batch is handed over: keep nothing that points into it. */

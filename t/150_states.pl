@@ -360,6 +360,15 @@ scenario 'value_invalid: text that is not of the server\'s encoding' => sub {
 	$rig->query("SET client_encoding = 'SQL_ASCII'; INSERT INTO t VALUES (2, E'\\xff\\xfe')");
 	my $st = $rig->stops_with('value_invalid');
 	unlike($rig->said, qr/\xff/, 'the value is not in the log line');
+	$rig->leaves_with_gap($st, 3);
+	$rig->stop;
+	# what came before it is not lost with it, in the same batch and transaction
+	$rig->insert(4, 5);
+	$rig->query("BEGIN; SET client_encoding = 'SQL_ASCII'; INSERT INTO t VALUES (6, 'good'), (7, E'\\xff'), (8, 'behind'); COMMIT");
+	$rig->start;
+	$st = $rig->stops_with('value_invalid');
+	is(join(' ', $rig->ids), '1 3 4 5 6', 'what came before is delivered');
+	$rig->leaves_with_gap($st, 9);
 	$rig->stop;
 };
 
