@@ -42,6 +42,7 @@ sub end {
 	my ($self) = @_;
 	my $step = delete $self->{step};
 	$self->{ended}->($self, $step) if $self->{ended};
+	%$step = ();	# what it calls may refer to it
 	return 1;
 }
 
