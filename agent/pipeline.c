@@ -153,10 +153,8 @@ static void set_phase(struct pipeline *p, enum pipeline_phase phase,
 
 /* --- what the writer tells ------------------------------------------- */
 
-static void on_committed(void *arg, const struct cursor *c, uint64_t events)
+static void set_committed(struct pipeline *p, const struct cursor *c)
 {
-	struct pipeline *p = arg;
-
 	pthread_mutex_lock(&p->mutex);
 	buf_reset(&p->committed_text, SIZE_MAX);
 	buf_slice(&p->committed_text, c->source);
@@ -166,6 +164,13 @@ static void on_committed(void *arg, const struct cursor *c, uint64_t events)
 		p->committed_count++;
 	}
 	pthread_mutex_unlock(&p->mutex);
+}
+
+static void on_committed(void *arg, const struct cursor *c, uint64_t events)
+{
+	struct pipeline *p = arg;
+
+	set_committed(p, c);
 	p->events += events;
 	p->commits++;
 	p->sink_failing = 0;
@@ -303,7 +308,7 @@ static int open_source(struct pipeline *p, struct attempt *a, struct err *e)
 		return -1;
 	if (keep_place(a, at, e) != 0)
 		return -1;
-	on_committed(p, at, 0);
+	set_committed(p, at);
 	a->acked = p->committed_count;
 	return 0;
 }
@@ -480,7 +485,7 @@ static void *supervise(void *arg)
 		if (attempt(p, &e) == 0 && !err_is_set(&e))
 			break;
 		/* an attempt that delivered starts the pauses afresh */
-		if (p->commits > commits + 1)
+		if (p->commits != commits)
 			retry_reset(&retry);
 		if (!is_worth_retrying(p, &retry, &e))
 			break;

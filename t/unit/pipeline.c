@@ -78,6 +78,11 @@ static void test_stops(void)
 	dst.answer = VERDICT_FATAL;
 	is_int(run_pipeline(16 << 10), CODE_fenced,
 	       "a fenced sink stops the pipeline");
+	reset();
+	dst.at = 2;
+	dst.answer = VERDICT_FATAL;
+	run_pipeline(16 << 10);
+	is_int((long long)commits, 0, "what was found at the start is no commit");
 }
 
 static void test_source_failure(void)

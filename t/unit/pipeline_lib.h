@@ -287,7 +287,7 @@ static bool is_exact(uint64_t upto)
 }
 
 static int64_t give_up_after;
-static uint64_t attempts; /* of the last run */
+static uint64_t attempts, commits; /* of the last run */
 
 /* Runs until everything is committed, it stops by itself, or the time is up. */
 static enum code run_pipeline(size_t queue_size)
@@ -319,6 +319,7 @@ static enum code run_pipeline(size_t queue_size)
 	pipeline_status(p, &st);
 	buf_fini(&st.cursor);
 	attempts = st.attempts;
+	commits = st.commits;
 	pipeline_free(p);
 	return st.err.code;
 }
