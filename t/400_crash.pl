@@ -138,7 +138,7 @@ sub wipe {
 		remove_tree($dir), rename "$dir.old", $dir if -d "$dir.old";
 		run_command('cp', '-a', $dir, "$dir.old");
 	}
-	$count{$how}++;
+	$count{"$how of $a->{name}"}++;
 }
 
 sub stat_of {
@@ -591,7 +591,7 @@ sub check_ledger {
 
 sub run_round {
 	my $started = time;
-	%count = map { $_ => 0 } qw(deleted old restarts large grown inside acks changes lives seen purged promised taken_back);
+	%count = map { $_ => 0 } qw(restarts large grown inside acks changes lives seen purged promised taken_back);
 	@wrong = @bursts = ();
 	$is_over = 0;
 	my ($from, $victim, $standby, $reference, $readers) = begin();

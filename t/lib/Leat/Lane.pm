@@ -22,7 +22,7 @@ use Carp qw(croak);
 use Time::HiRes qw(time);
 
 # Seconds until a fault point was missed, and until a process should be ready.
-use constant { REACH => 10, READY => 60 };
+use constant { REACH => 20, READY => 120 };
 
 sub new {
 	my ($class, %opt) = @_;
