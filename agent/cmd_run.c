@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -222,6 +223,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct agent ag = {.state_lock = -1};
 	struct err e = ERR_INIT;
 	sigset_t signals;
+	char text[16];
 	int status;
 
 	(void)argv;
@@ -242,8 +244,9 @@ static int run(struct cli *cli, int argc, char **argv)
 	agent_fini(&ag);
 	if (status < 0)
 		return cli_fail(&e);
-	note(NOTE_INFO, COMPONENT, CODE_stopped,
-	     NOTE_KV({"status", status == 0 ? "0" : "not 0"}), "stopped");
+	snprintf(text, sizeof(text), "%d", status);
+	note(NOTE_INFO, COMPONENT, CODE_stopped, NOTE_KV({"status", text}),
+	     "stopped");
 	return status;
 }
 
