@@ -72,7 +72,7 @@ static const struct opt opts[] = {
 	 .choices = catchup_choices,
 	 .offset = offsetof(struct pg_conf, catchup),
 	 .help = "Read in chunks instead of streaming while far behind."},
-	{.name = "catchup_threshold", .type = OPT_SIZE, .dflt = "64MiB",
+	{.name = "catchup_threshold", .type = OPT_SIZE, .dflt = "16MiB",
 	 .offset = offsetof(struct pg_conf, catchup_threshold),
 	 .help = "How much of the server's log makes it far."},
 	{.name = "catchup_temp", .type = OPT_SIZE, .dflt = "1GiB",

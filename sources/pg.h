@@ -62,7 +62,7 @@ struct pg_catchup {
 	enum pg_catchup_state state;
 	int64_t state_ms;  /* when it began */
 	int64_t socket_ms; /* when the socket was last looked at */
-	int64_t heard_ms, looked_ms, wait_ms;
+	int64_t heard_ms, looked_ms, wait_ms, said_ms;
 	const char *why; /* a chunk is given up */
 	struct pg_gear gear;
 	struct pg_gear_view view; /* when the chunk was planned */

@@ -20,6 +20,7 @@
 #define SILENT_MS 60000 /* so long may a chunk be decoded */
 #define CANCEL_MS 10000
 #define ANSWER_MS 2000
+#define QUIET_MS 60000
 
 /* What lasts longer than a statement of ours may, what a result may take, and
  * how soon a server process is to notice that its client is gone.  A limit that
@@ -42,13 +43,19 @@ static const char stats_sql[] =
 	" FROM pg_catalog.pg_stat_replication_slots WHERE slot_name = $1";
 static const char cancel_sql[] = "SELECT pg_catalog.pg_cancel_backend($1)";
 
-static void say(const struct pg *pg, enum note_level level, const char *gear,
+/* Where it goes to and fro that is said now and then. */
+static void say(struct pg *pg, enum note_level level, const char *gear,
 		const char *what, const char *cause)
 {
 	char component[PG_COMPONENT_SIZE], behind[24];
 	uint64_t server = pg->catchup.view.server;
 	uint64_t at = pg->catchup.view.at;
 
+	if (cause == NULL && pg->catchup.said_ms != 0 &&
+	    clock_mono_ms() - pg->catchup.said_ms < QUIET_MS)
+		level = NOTE_DEBUG;
+	else
+		pg->catchup.said_ms = clock_mono_ms();
 	snprintf(behind, sizeof(behind), "%" PRIu64,
 		 server > at ? server - at : 0);
 	note(level, pg_component(component, pg->base.pipeline), CODE_gear,
@@ -89,7 +96,6 @@ static void set_state(struct pg *pg, enum pg_catchup_state state)
 static void shift_up(struct pg *pg, enum pg_catchup_state state)
 {
 	pg->catchup.is_on = true;
-	pg->catchup.is_wanted = false;
 	set_state(pg, state);
 	pg->base.gear = "catch-up";
 	say(pg, NOTE_INFO, "catch-up",
@@ -102,8 +108,30 @@ void pg_catchup_begin(struct pg *pg, const struct pg_slot *slot)
 	shift_up(pg, PG_CATCHUP_IDLE);
 }
 
+static bool cancel(struct pg *pg)
+{
+	struct err ignored = ERR_INIT;
+	char pid[16];
+	const char *params[] = {pid};
+	struct pg_result *res;
+
+	if (!pg_conn_is_alive(&pg->side))
+		return false;
+	snprintf(pid, sizeof(pid), "%d", pg_conn_pid(&pg->walsender));
+	pg_hurry(pg, ANSWER_MS);
+	res = pg_query_params(&pg->side, cancel_sql, params, 1, &ignored);
+	pg_hurry(pg, 0);
+	pg_result_free(res);
+	return res != NULL;
+}
+
+/* By cancelling it: a walsender that was told in order (CopyDone) that the client
+ * is done never streams a slot's changes again on that connection. */
 int pg_catchup_enter(struct pg *pg, struct err *e)
 {
+	pg->catchup.is_wanted = false;
+	if (!cancel(pg))
+		return 0;
 	if (pg_stream_leave(&pg->stream, e) < 0)
 		return -1;
 	pg_peek_adopt(&pg->catchup.peek, &pg->walsender);
@@ -229,23 +257,6 @@ static uint64_t decoded_bytes(struct pg *pg, uint64_t otherwise)
 	return total > spilled ? total : spilled;
 }
 
-static bool cancel(struct pg *pg)
-{
-	struct err ignored = ERR_INIT;
-	char pid[16];
-	const char *params[] = {pid};
-	struct pg_result *res;
-
-	if (!pg_conn_is_alive(&pg->side))
-		return false;
-	snprintf(pid, sizeof(pid), "%d", pg_conn_pid(&pg->walsender));
-	pg_hurry(pg, ANSWER_MS);
-	res = pg_query_params(&pg->side, cancel_sql, params, 1, &ignored);
-	pg_hurry(pg, 0);
-	pg_result_free(res);
-	return res != NULL;
-}
-
 /* --- steps: 1 there may be more, 0 nothing at the moment, 2 hand over the batch,
  * -1 */
 
@@ -281,13 +292,21 @@ static int await_end(struct pg *pg, const struct batch *b, bool *is_over,
 	return 1;
 }
 
+static int check_cancel(const struct pg *pg, struct err *e)
+{
+	if (clock_mono_ms() - pg->catchup.state_ms < CANCEL_MS)
+		return 0;
+	return err_set(e, CODE_source_unreachable,
+		       "the server does not heed pg_cancel_backend()");
+}
+
 static int step_leaving(struct pg *pg, const struct batch *b, struct err *e)
 {
 	bool is_over;
 	int rc = await_end(pg, b, &is_over, e);
 
 	if (!is_over)
-		return rc;
+		return rc == 0 ? check_cancel(pg, e) : rc;
 	pg_peek_end(&pg->catchup.peek);
 	if (fault(FAULT_gear_switch))
 		return err_set(e, CODE_source_unreachable, "fault gear_switch");
@@ -300,11 +319,8 @@ static int step_cancelling(struct pg *pg, const struct batch *b, struct err *e)
 	bool is_over;
 	int rc = await_end(pg, b, &is_over, e);
 
-	if (!is_over && clock_mono_ms() - pg->catchup.state_ms >= CANCEL_MS)
-		return err_set(e, CODE_source_unreachable,
-			       "the server does not give up a chunk");
 	if (!is_over)
-		return rc;
+		return rc == 0 ? check_cancel(pg, e) : rc;
 	return give_up(pg, NULL, e) < 0 ? -1 : HAND_OVER;
 }
 

@@ -174,11 +174,8 @@ int pg_stream_leave(struct pg_stream *st, struct err *e)
 {
 	drop_held(st);
 	set_lowat(st, 1);
-	if ((st->flush > st->sent_flush &&
-	     send_status(st, clock_mono_ms(), e) < 0))
+	if (st->flush > st->sent_flush && send_status(st, clock_mono_ms(), e) < 0)
 		return -1;
-	if (PQputCopyEnd(st->s->c, NULL) <= 0 || PQflush(st->s->c) < 0)
-		return pg_conn_lost(st->s, e);
 	*st = (struct pg_stream){0};
 	return 0;
 }

@@ -52,8 +52,8 @@ int pg_stream_begin(struct pg_stream *st, struct pg_session *s, uint64_t at,
 /* Sends the last feedback and ends the stream in order, within a short time. */
 void pg_stream_end(struct pg_stream *st);
 
-/* Asks the server to end the stream, of which the rest is of no interest, and lets
- * go of the session: pg_peek_adopt() takes it. */
+/* Somebody has made the server give the stream up, and the rest is of no interest:
+ * lets go of the session, which pg_peek_adopt() takes. */
 int pg_stream_leave(struct pg_stream *st, struct err *e) MUST_CHECK;
 
 /* The next message that is buffered; msg lives until the next call.  *failed

@@ -16,7 +16,8 @@ package Reader {
 
 	sub new {
 		my ($class, $pg, $name, $base, %opt) = @_;
-		my $self = $class->SUPER::new($pg, $name, database => 'postgres', sql => '', %opt);
+		my $self = $class->SUPER::new($pg, $name, database => 'postgres', sql => '',
+			top => 'log_level = debug', %opt);
 		$self->{dir} = Leat::Test::tmpdir($name);
 		Leat::Test::spew($self->conf, Leat::Test::slurp($self->conf) =~ s/\b${name}_src\b/src/gr);
 		$pg->query("SELECT pg_copy_logical_replication_slot('$base', 'leat_$name')");
@@ -141,8 +142,8 @@ SQL
 };
 
 # Large transactions whole in one chunk, small ones in many chunks.
-for (['64MiB', qw(after_read:2 after_ack:1 before_fsync:2 after_read:3:late after_ack:2:late gear_switch:1)],
-	['1MiB', qw(chunk_advanced:1 after_read:5 chunk_advanced:2:late after_ack:4 mid_frame:12 gear_switch:1:late)]) {
+for (['64MiB', qw(after_read:2 after_ack:1 before_fsync:2 after_read:3 after_ack:1:late gear_switch:1)],
+	['1MiB', qw(chunk_advanced:1 after_read:3 chunk_advanced:2 after_ack:1 mid_frame:3 gear_switch:1)]) {
 	my ($temp, @faults) = @$_;
 	next unless has_feature('FAULTS');
 	scenario "killed in the middle of chunks of $temp it goes on behind what it has" => sub {
@@ -157,8 +158,8 @@ for (['64MiB', qw(after_read:2 after_ack:1 before_fsync:2 after_read:3:late afte
 			$rig->kill9;
 		}
 		$rig->start->await_end($end)->stop;
-		cmp_ok($kills, '>', 3, 'it was killed some times');
-		cmp_ok($shifts, '>', 3, 'while it read chunks');
+		cmp_ok($kills, '>', 2, 'it was killed some times');
+		cmp_ok($shifts, '>', 2, 'while it read chunks');
 		same_events([$rig->bytes], \@want, 'they say the same');
 	};
 }
@@ -173,7 +174,7 @@ BEGIN
 	WHILE NOT EXISTS (SELECT 1 FROM hidden.h WHERE id = -1) LOOP
 		INSERT INTO pour (t) SELECT repeat('x', 300) FROM generate_series(1, 100);
 		COMMIT;
-		PERFORM pg_sleep(0.002);
+		PERFORM pg_sleep(0.01);
 	END LOOP;
 END $$
 SQL
@@ -186,6 +187,7 @@ SQL
 	my $now = $pg->value('SELECT pg_current_wal_flush_lsn()');
 	$rig->await_end($now);
 	is($rig->status->{state}, 'running', 'it runs');
+	unlike($rig->said, qr/ code=source_unreachable/, 'and its connection has lived through it');
 	like($rig->status->{gear}, qr/^(?:streaming|catch-up)$/, 'status shows the gear');
 	$rig->stop;
 	my $stream = Reader->new($pg, 'streamed', 'base', source => "publication = pub\ncatchup = off");
@@ -197,7 +199,7 @@ SQL
 
 scenario 'after a crash of the server the slot stands before the cursor' => sub {
 	my $own = Leat::Postgres->new;
-	my $rig = Leat::Rig->new($own, 'crashed', source => $TINY);
+	my $rig = Leat::Rig->new($own, 'crashed', source => $TINY, top => 'log_level = debug');
 	$rig->start->await_running;
 	$rig->insert(1)->await_ids(1)->await_acked;
 	$rig->stop;
@@ -232,6 +234,7 @@ scenario 'a transaction that is too large is streamed' => sub {
 	for my $user (qw(postgres ordinary)) {
 		$own->query("CREATE DATABASE by_$user OWNER $user");
 		$rig{$user} = Leat::Rig->new($own, "by_$user", database => "by_$user", sql => '', conninfo => { user => $user },
+			top => 'log_level = debug',
 			source => "catchup_threshold = 0\ncatchup_temp = 64MiB\ncatchup_memory = 64KiB", log => 'compression = 0');
 		$own->session(dbname => "by_$user", user => $user)->query('CREATE TABLE t (id int PRIMARY KEY, v text)');
 		$rig{$user}->start->await_running;
@@ -261,7 +264,8 @@ scenario 'a role that lacks a right streams' => sub {
 	ordinary_role($own, 'poor');
 	$own->query('REVOKE EXECUTE ON FUNCTION pg_logical_slot_peek_binary_changes FROM PUBLIC');
 	$own->session(user => 'poor')->query('CREATE TABLE t (id int PRIMARY KEY, v text)');
-	my $rig = Leat::Rig->new($own, 'poor', database => 'postgres', sql => '', conninfo => { user => 'poor' }, source => $TINY);
+	my $rig = Leat::Rig->new($own, 'poor', database => 'postgres', sql => '', conninfo => { user => 'poor' }, source => $TINY,
+		top => 'log_level = debug');
 	my ($rc, $out) = $rig->leat('check');
 	like($out, qr/may not execute the functions that catchup needs/, 'check says so');
 	($rc, $out) = $rig->leat('check', '--sql');
