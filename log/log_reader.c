@@ -282,13 +282,42 @@ static int place_schema_events(struct log_reader *r, const struct frame *f,
 	return 0;
 }
 
+int reader_pass_rows(struct log_reader *r, const struct frame *f, struct err *e)
+{
+	if (f->first_seq <= r->rows_seq || f->last_seq < f->first_seq)
+		return err_set(e, CODE_log_corrupt, "the frame's seqs do not rise");
+	r->rows_seq = f->last_seq;
+	return 0;
+}
+
+/* Whoever gets the events relies on it, and nothing else may tell. */
+static int check_seqs(const struct frame *f, const struct batch *b,
+		      size_t first, struct err *e)
+{
+	uint64_t seq = f->first_seq - 1;
+
+	for (size_t i = first; i < b->n; i++) {
+		const struct event *ev = &b->ev[i];
+
+		if (ev->op == OP_SCHEMA)
+			continue;
+		if (unlikely(ev->seq <= seq || ev->seq > f->last_seq))
+			return err_set(e, CODE_log_corrupt,
+				       "the seqs of its events do not rise");
+		seq = ev->seq;
+	}
+	return 0;
+}
+
 static int read_rows(struct log_reader *r, const struct frame *f,
 		     const uint8_t *stored, struct batch *b, struct err *e)
 {
 	size_t first = b->n;
 
 	r->has_shown = false;
-	if (expand_rows(r, f, stored, b, find_and_show, e) != 0)
+	if (reader_pass_rows(r, f, e) != 0 ||
+	    expand_rows(r, f, stored, b, find_and_show, e) != 0 ||
+	    check_seqs(f, b, first, e) != 0)
 		return -1;
 	if (unlikely(r->skip_seq >= f->first_seq || r->skip_us != 0))
 		drop_unwanted(r, b, first);

@@ -21,6 +21,7 @@ struct log_reader {
 	uint64_t at;
 	uint32_t chain;
 	struct log_place place; /* of the last event read, and its frame */
+	uint64_t rows_seq;	/* the last one of the last rows frame */
 	uint64_t skip_seq;	/* events up to it are not wanted */
 	int64_t skip_us;	/* nor those before the first of this time; 0 */
 	struct log_tables tables; /* as of `at` */
@@ -44,6 +45,9 @@ int reader_load_tables(struct log_reader *r, const struct frame *f,
 		       const uint8_t *stored, struct err *e) MUST_CHECK;
 int reader_purged(struct log_reader *r, uint64_t wanted, uint64_t first,
 		  struct err *e);
+/* Takes note of a rows frame's seqs: they must lie behind those before it. */
+int reader_pass_rows(struct log_reader *r, const struct frame *f, struct err *e)
+	MUST_CHECK;
 /* The events of a rows frame, without OP_SCHEMA events. */
 int reader_plain_rows(struct log_reader *r, const struct frame *f,
 		      const uint8_t *stored, struct batch *b, struct err *e)

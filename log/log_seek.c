@@ -168,6 +168,8 @@ static int pass_frame(struct log_reader *r, const struct frame *f, struct err *e
 	const uint8_t *stored;
 
 	if (f->kind == FRAME_ROWS) {
+		if (reader_pass_rows(r, f, e) != 0)
+			return -1;
 		r->place.seq = f->last_seq;
 		r->place.crc = f->crc;
 	} else if (read_body(r, f, &stored, e) != 0) {
@@ -210,8 +212,11 @@ static int hop(struct log_reader *r, const struct target *t, struct frame *f,
 		if (step == STEP_FRAME) {
 			if (!is_before(t, f))
 				return 1;
-			if (pass_frame(r, f, e) != 0)
+			if (pass_frame(r, f, e) != 0) {
+				err_wrap(e, "segment \"%s\", offset %" PRIu64,
+					 r->seg.path, r->at);
 				return -1;
+			}
 			continue;
 		}
 		if (step == STEP_BAD || (step == STEP_END && r->at < limit))
@@ -253,7 +258,7 @@ static int go_to(struct log_reader *r, struct target *t, struct err *e)
 
 	r->at = SEGMENT_HEADER_SIZE;
 	r->chain = r->seg.head.seed;
-	r->place.seq = first - 1;
+	r->rows_seq = r->place.seq = first - 1;
 	r->place.crc = 0;
 	found = hop(r, t, &f, e);
 	if (found < 0)
