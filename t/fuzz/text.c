@@ -1,5 +1,5 @@
-/* Short texts from outside: cursors, table patterns, positions and what a conf
- * file gives as a value.  The first byte chooses the reader. */
+/* Short texts from outside: cursors, table patterns, positions, what a conf file
+ * gives as a value.  The first byte chooses the reader. */
 #include "config.h"
 
 #include <stdint.h>
@@ -8,7 +8,10 @@
 
 #include "base/opt.h"
 #include "base/pattern.h"
+#include "log/log.h"
+#include "log/readers.h"
 #include "schema/cursor.h"
+#include "sources/pgoutput.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -84,10 +87,36 @@ static void read_option(struct slice s)
 	free(text);
 }
 
+/* What `leat offsets set` and `leat log --from` take. */
+static void read_position(struct slice s)
+{
+	struct log_start start;
+	struct log_place place, again;
+	struct err e = ERR_INIT;
+	struct buf out = BUF_INIT;
+	char text[PG_LSN_SIZE];
+	uint64_t lsn, lsn2;
+
+	if (log_start_parse(s, &start, &e) != 0 && e.code != CODE_usage)
+		abort();
+	if (log_place_parse(s, &place)) {
+		log_place_print(&place, &out);
+		if (!log_place_parse(buf_get(&out), &again) ||
+		    again.seq != place.seq || again.crc != place.crc)
+			abort();
+	}
+	if (pg_lsn_parse(s, &lsn)) {
+		pg_lsn_print(text, lsn);
+		if (!pg_lsn_parse(slice_of(text), &lsn2) || lsn != lsn2)
+			abort();
+	}
+	buf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static void (*const readers[])(struct slice) = {
-		read_cursor, read_pattern, read_option,
+		read_cursor, read_pattern, read_option, read_position,
 	};
 
 	if (n > 0)
