@@ -141,17 +141,16 @@ const struct conf_pipeline *cli_pipeline(struct cli *cli, const char *name)
 
 int cli_put(struct buf *b)
 {
-	bool good;
+	struct err e = ERR_INIT;
 
 	if (!b->failed)
 		utf8_mend(b->p, b->n);
-	good = !b->failed &&
-		    (b->n == 0 || fwrite(b->p, b->n, 1, stdout) == 1) &&
-		    fflush(stdout) == 0;
-
-	if (!good)
-		fprintf(stderr, "leat: could not write to standard output\n");
-	return good ? 0 : 1;
+	if (b->failed)
+		err_no_memory(&e);
+	else if ((b->n > 0 && fwrite(b->p, b->n, 1, stdout) != 1) ||
+		 fflush(stdout) != 0)
+		err_set(&e, CODE_failed, "could not write to standard output");
+	return err_is_set(&e) ? cli_fail(&e) : 0;
 }
 
 void cli_put_conf(const struct cli *cli, struct buf *out)

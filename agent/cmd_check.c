@@ -133,6 +133,7 @@ static int check_all(struct cli *cli, const struct conf_pipeline *only,
 static int run(struct cli *cli, int argc, char **argv)
 {
 	const struct conf_pipeline *only = NULL;
+	struct err e = ERR_INIT;
 	struct report r;
 	int status, rc = 0;
 
@@ -153,6 +154,10 @@ static int run(struct cli *cli, int argc, char **argv)
 		print_sql(&r);
 	else
 		print_text(&r);
+	if (r.is_short) {
+		err_no_memory(&e);
+		rc = cli_fail(&e);
+	}
 	if (status == 0 && (r.errors > 0 || rc != 0))
 		status = code_exit(CODE_failed);
 	report_fini(&r);

@@ -461,8 +461,12 @@ static int run(struct cli *cli, int argc, char **argv)
 		return put_help();
 	rq.verb = argv[0];
 	rq.tables = calloc((size_t)argc, sizeof(*rq.tables));
-	if (rq.tables == NULL)
-		return code_exit(CODE_no_memory);
+	if (rq.tables == NULL) {
+		struct err e = ERR_INIT;
+
+		err_no_memory(&e);
+		return cli_fail(&e);
+	}
 	for (size_t i = 0; i < countof(verbs) && rc < 0; i++) {
 		if (strcmp(verbs[i].name, argv[0]) != 0)
 			continue;

@@ -11,16 +11,23 @@ void report_init(struct report *r)
 	*r = (struct report){.last = &r->first};
 }
 
+static void free_one(struct finding *f)
+{
+	if (f == NULL)
+		return;
+	free(f->where);
+	free(f->text);
+	free(f->sql);
+	free(f);
+}
+
 void report_fini(struct report *r)
 {
 	struct finding *next;
 
 	for (struct finding *f = r->first; f != NULL; f = next) {
 		next = f->next;
-		free(f->where);
-		free(f->text);
-		free(f->sql);
-		free(f);
+		free_one(f);
 	}
 	report_init(r);
 }
@@ -30,17 +37,22 @@ static void add(struct report *r, enum finding_level level, enum code code,
 {
 	struct finding *f = calloc(1, sizeof(*f));
 
-	r->errors += level == FINDING_ERROR || f == NULL;
+	r->errors += level == FINDING_ERROR;
 	r->warnings += level == FINDING_WARNING;
-	if (f == NULL)
+	if (f != NULL)
+		*f = (struct finding){
+			.level = level,
+			.code = code,
+			.where = strdup(where),
+			.text = strdup(text),
+			.sql = sql ? strdup(sql) : NULL,
+		};
+	if (f == NULL || f->where == NULL || f->text == NULL ||
+	    (sql != NULL && f->sql == NULL)) {
+		r->is_short = true;
+		free_one(f);
 		return;
-	*f = (struct finding){
-		.level = level,
-		.code = code,
-		.where = strdup(where),
-		.text = strdup(text),
-		.sql = sql ? strdup(sql) : NULL,
-	};
+	}
 	*r->last = f;
 	r->last = &f->next;
 }

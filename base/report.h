@@ -5,6 +5,8 @@
 #ifndef LEAT_BASE_REPORT_H
 #define LEAT_BASE_REPORT_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 enum finding_level { FINDING_OK, FINDING_COST, FINDING_WARNING, FINDING_ERROR };
@@ -21,11 +23,12 @@ struct finding {
 struct report {
 	struct finding *first, **last;
 	size_t errors, warnings;
+	bool is_short; /* there was no memory for a finding */
 };
 
 void report_init(struct report *r);
 void report_fini(struct report *r);
-/* sql may be NULL.  A lack of memory counts as an error without a text. */
+/* sql may be NULL.  */
 void report_add(struct report *r, enum finding_level level, enum code code,
 		const char *where, const char *sql, const char *fmt, ...)
 	PRINTF_LIKE(6, 7);

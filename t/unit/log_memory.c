@@ -3,35 +3,7 @@
 
 #include "log/log_verify.h"
 #include "t/unit/log_lib.h"
-
-static long countdown = -1; /* allocations until one fails; -1: none does */
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static bool fails(void)
-{
-	return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
+#include "t/unit/memory_lib.h"
 
 /* The log's own calls are what may fail, not the filling of the batch. */
 static bool write_batch(struct lib_log *l, struct batch *b, uint64_t last)
@@ -76,14 +48,13 @@ static void test_writer(void)
 		uint64_t committed = 0;
 
 		l.conf.segment_size = 500;
-		countdown = tries;
+		memory_fail(tries);
 		if (lib_open(&l) && write_batch(&l, a, 20)) {
 			committed = 20;
 			done = write_batch(&l, b, 30);
 		}
 		/* a roll that fails is no failure of the commit before it */
-		done = done && countdown >= 0;
-		countdown = -1;
+		done = !memory_has_failed() && done;
 		good = done || !err_is_set(&l.e) || l.e.code == CODE_no_memory;
 		if (!good)
 			printf("# allocation %ld: %s\n", tries, l.e.msg);
@@ -131,12 +102,11 @@ static void test_reader(void)
 		struct log_reader *r;
 		bool read = false;
 
-		countdown = tries;
+		memory_fail(tries);
 		r = log_reader_open(l.conf.path, &at, "named", &e);
 		if (r != NULL)
 			read = log_reader_read(r, b, 1 << 20, &e) == 0;
-		done = read && countdown >= 0;
-		countdown = -1;
+		done = !memory_has_failed() && read;
 		good = read ? b->n == 43 : e.code == CODE_no_memory;
 		if (!good)
 			printf("# allocation %ld: %zu events, %s\n", tries, b->n, e.msg);
@@ -150,10 +120,10 @@ static void test_reader(void)
 		struct err e = ERR_INIT;
 		uint64_t open_bytes;
 
-		countdown = tries;
-		done = log_verify(l.conf.path, &st, &open_bytes, &e) == 0;
-		countdown = -1;
-		good = done || e.code == CODE_no_memory;
+		memory_fail(tries);
+		good = log_verify(l.conf.path, &st, &open_bytes, &e) == 0;
+		done = !memory_has_failed() && good;
+		good = good || e.code == CODE_no_memory;
 		if (!good)
 			printf("# allocation %ld: %s\n", tries, e.msg);
 		log_stat_fini(&st);

@@ -35,6 +35,7 @@ static struct {
 static const struct origin origin = {.connector = {"fake", 4},
 				     .name = {"fake", 4}, .incarnation = 1};
 static struct registry *src_tables;
+static unsigned total = TOTAL; /* events that it has */
 
 static int src_check(struct source *s, struct report *r, struct err *e)
 {
@@ -89,6 +90,23 @@ static int put_schema(struct batch *b, struct txn *txn, uint64_t seq,
 	return 0;
 }
 
+static int put_row(struct batch *b, struct txn *txn, uint64_t seq, struct err *e)
+{
+	struct table *tab = registry_get(src_tables, SLICE("s.t"));
+	struct event *ev = batch_add(b);
+	struct value *after = batch_values(b, 1);
+
+	if (ev == NULL || after == NULL || batch_use_table(b, tab) == NULL)
+		return err_no_memory(e);
+	ev->op = OP_INSERT;
+	ev->txn = txn;
+	ev->table = tab;
+	ev->seq = seq;
+	ev->after = after;
+	after[0] = (struct value){.tag = VALUE_INT, .i = (int64_t)seq};
+	return 0;
+}
+
 static int src_read(struct source *s, struct batch *b, int64_t deadline_ms,
 		    struct err *e)
 {
@@ -105,19 +123,14 @@ static int src_read(struct source *s, struct batch *b, int64_t deadline_ms,
 		src_script.fail_after_100 = false;
 		return err_set(e, CODE_source_unreachable, "the line was cut");
 	}
-	for (unsigned i = 0; i < PER_BATCH && f->seq < TOTAL; i++) {
-		struct event *ev;
-
+	for (unsigned i = 0; i < PER_BATCH && f->seq < total; i++) {
 		f->seq++;
-		if (f->seq % SHAPE_EVERY == 1 &&
+		if ((f->seq % SHAPE_EVERY == 1 ||
+		     registry_get(src_tables, SLICE("s.t")) == NULL) &&
 		    put_schema(b, txn, f->seq, e) != 0)
 			return -1;
-		ev = batch_add(b);
-		if (ev == NULL)
-			return err_no_memory(e);
-		ev->op = OP_INSERT;
-		ev->txn = txn;
-		ev->seq = f->seq;
+		if (put_row(b, txn, f->seq, e) != 0)
+			return -1;
 	}
 	if (b->n == 0)
 		usleep(1000);
@@ -269,7 +282,7 @@ static void reset(void)
 {
 	char cmd[160];
 
-	snprintf(cmd, sizeof(cmd), "rm -rf %s/p", dir);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s/*", dir);
 	if (system(cmd) != 0)
 		abort();
 	memset(&dst, 0, sizeof(dst));
@@ -290,9 +303,11 @@ static int64_t give_up_after;
 static uint64_t attempts, commits; /* of the last run */
 
 /* Runs until everything is committed, it stops by itself, or the time is up. */
-static enum code run_pipeline(size_t queue_size)
+static enum code run_between(const char *name, const struct conf_section *src,
+			     const struct conf_section *snk, size_t queue_size)
 {
-	struct conf_pipeline pc = {.name = (char *)"p", .from = &from, .to = &to,
+	struct conf_pipeline pc = {.name = (char *)(uintptr_t)name, .from = src,
+				   .to = snk,
 				   .queue_size = (int64_t)queue_size,
 				   .give_up_after = give_up_after};
 	struct pipeline *p = pipeline_new(&conf, &pc);
@@ -311,7 +326,7 @@ static enum code run_pipeline(size_t queue_size)
 		usleep(2000);
 		buf_fini(&st.cursor);
 		pipeline_status(p, &st);
-	} while (st.seq < TOTAL && st.phase != PIPELINE_STOPPED &&
+	} while (st.seq < total && st.phase != PIPELINE_STOPPED &&
 		 clock_mono_ms() < until);
 	pipeline_stop(p);
 	pipeline_join(p);
@@ -322,6 +337,11 @@ static enum code run_pipeline(size_t queue_size)
 	commits = st.commits;
 	pipeline_free(p);
 	return st.err.code;
+}
+
+static inline enum code run_pipeline(size_t queue_size)
+{
+	return run_between("p", &from, &to, queue_size);
 }
 
 #endif

@@ -1,0 +1,93 @@
+# Every allocation of a whole agent fails once, from its start over a change of
+# a table's shape to its stop, and every one of the commands: it goes on, or ends
+# and says why.  Afterwards nothing is lost or repeated.
+use Leat::Test;
+use Leat::Memory;
+use Leat::Postgres;
+use Leat::Rig;
+
+Leat::Memory->need;
+Leat::Postgres->need;
+my $pg = Leat::Postgres->new;
+my $rig = Leat::Rig->new($pg, 'memory', pipeline => 'exit_on_stop = yes');
+my $rows = 0;
+
+# Ended by itself, it has an exit status of its own and has said something.
+sub ended_well {
+	my ($what) = @_;
+	my $status = $rig->agent->status;
+	return 1 if $status >= 0 && $status <= 10 && $rig->said =~ /memory|allocat/i;
+	fail("$what: the agent ended with $status");
+	diag $rig->said;
+	return 0;
+}
+
+# A start, a change of the shape between two rows, a stop.
+sub cycle {
+	my ($env, $what) = @_;
+	my $width = 100 + $rows;
+	$rig->start({ env => $env });
+	$rig->insert(++$rows);
+	$rig->query("ALTER TABLE t ALTER v TYPE varchar($width)");
+	$rig->insert(++$rows);
+	my $again = 0;
+	poll_until {
+		if (!$rig->agent->is_running) {
+			return 1 if $again++ || !ended_well($what);
+			$rig->start;
+		}
+		$rig->ids >= $rows
+	} "row $rows with $what";
+	my $status = $rig->stop;
+	return if $status == 0;
+	ended_well($what);
+	$rig->start->await_running;
+	$rig->stop;
+}
+
+$rig->start->await_running;
+$rig->stop;
+for my $own (1, 0) {
+	scenario($own ? 'allocations of our own' : 'allocations of any library' => sub {
+		my $memory = Leat::Memory->new(own => $own);
+		cycle($memory->env(0), 'all memory');
+		my $all = $memory->count;
+		cmp_ok($all, '>', $own ? 100 : 1000, 'they are counted');
+		note "$all allocations";
+		cycle($memory->env($_), "no memory for allocation $_") for Leat::Memory::places($all, 15);
+		is(join(' ', $rig->ids), join(' ', 1 .. $rows), 'every row is there once');
+		$rig->is_sound;
+	});
+}
+
+# --- commands
+
+sub answers {
+	my ($memory, $nth, @words) = @_;
+	my $opt = { env => $memory->env($nth), timeout => 60 };
+	my ($command, @rest) = @words;
+	return run_leat($opt, $command, '-c', $rig->conf, @rest);
+}
+
+for my $words (['version'], ['check', '-n'], ['check'], ['check', '--json'], ['status'], ['status', '--json'], ['offsets', 'show'],
+	['schema', 'list'],
+	['schema', 'show', 'memory', 'public.t'], ['log', 'stat', 'memory_log'], ['log', 'verify', 'memory_log'],
+	['log', 'cat', 'memory_log']) {
+	scenario("leat @$words" => sub {
+		my $memory = Leat::Memory->new;
+		my ($rc, $out, $err) = answers($memory, 0, @$words);
+		is($rc, 0, 'works with all memory') or diag $err;
+		my ($all, @bad) = ($memory->count);
+		note "$all allocations";
+		for my $nth (Leat::Memory::places($all, 30)) {
+			my ($status, $said, $why) = answers($memory, $nth, @$words);
+			# numbers of a server that lives
+			next if $status == 0 && $said =~ s/\d+/0/gr eq $out =~ s/\d+/0/gr;
+			push @bad, "$nth: $status, $said$why"
+				unless $status >= 0 && $status <= 10 && "$said$why" =~ /memory|allocat/;
+		}
+		is(join('', @bad), '', 'without some it does, or says why not');
+	});
+}
+
+done_testing;
