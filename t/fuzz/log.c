@@ -204,7 +204,8 @@ static void read_from(const struct log_start *start)
 		if (log_reader_read(r, b, 1 << 16, &e) != 0)
 			break;
 		if (b->n == 0) {
-			read_again(r, b);
+			if (start->kind == START_EARLIEST)
+				read_again(r, b);
 			break;
 		}
 		for (size_t i = 0; i < b->n; i++)
@@ -275,7 +276,7 @@ static void write_on(void)
 				      .max_event_size = 1 << 20};
 	struct cursor c, was = {0};
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 2; i++) {
 		struct registry tables;
 		struct buf text = BUF_INIT;
 		struct err e = ERR_INIT, ignored = ERR_INIT;

@@ -1,9 +1,9 @@
 /* replay.c: a fuzzer as a test, for compilers without libFuzzer.
  *
  * Feeds every file of the corpus (t/fuzz/corpus/NAME) to the fuzzer, whole and
- * cut short at every length up to 256 and a few above, then with single bytes
- * changed.  Passing means that nothing crashed; the sanitizers' builds make
- * that say more. */
+ * cut short at every length up to 128 and a few above, then with each of the
+ * first 256 bytes changed.  Passing means that nothing crashed; the sanitizers'
+ * builds make that say more. */
 #include "config.h"
 
 #include <dirent.h>
@@ -33,11 +33,11 @@ static void feed_variants(uint8_t *p, size_t n)
 	static const uint8_t bytes[] = {0x00, 0x7f, 0x80, 0xff};
 
 	feed(p, n);
-	for (size_t i = 0; i < n && i < 256; i++)
+	for (size_t i = 0; i < n && i < 128; i++)
 		feed(p, i);
-	for (size_t i = n; i > 256; i /= 2)
+	for (size_t i = n; i > 128; i /= 2)
 		feed(p, i - 1);
-	for (size_t i = 0; i < n && i < 512; i++) {
+	for (size_t i = 0; i < n && i < 256; i++) {
 		uint8_t was = p[i];
 
 		for (size_t k = 0; k < sizeof(bytes); k++) {
