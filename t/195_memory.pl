@@ -14,11 +14,11 @@ my $rows = 0;
 
 # Ended by itself, it has an exit status of its own and has said something.
 sub ended_well {
-	my ($what) = @_;
-	my $status = $rig->agent->status;
-	return 1 if $status >= 0 && $status <= 10 && $rig->said =~ /memory|allocat/i;
+	my ($who, $what) = @_;
+	my $status = $who->agent->status;
+	return 1 if $status >= 0 && $status <= 10 && $who->said =~ /memory|allocat/i;
 	fail("$what: the agent ended with $status");
-	diag $rig->said;
+	diag $who->said;
 	return 0;
 }
 
@@ -33,14 +33,14 @@ sub cycle {
 	my $again = 0;
 	poll_until {
 		if (!$rig->agent->is_running) {
-			return 1 if $again++ || !ended_well($what);
+			return 1 if $again++ || !ended_well($rig, $what);
 			$rig->start;
 		}
 		$rig->ids >= $rows
 	} "row $rows with $what";
 	my $status = $rig->stop;
 	return if $status == 0;
-	ended_well($what);
+	ended_well($rig, $what);
 	$rig->start->await_running;
 	$rig->stop;
 }
@@ -54,11 +54,38 @@ for my $own (1, 0) {
 		my $all = $memory->count;
 		cmp_ok($all, '>', $own ? 100 : 1000, 'they are counted');
 		note "$all allocations";
-		cycle($memory->env($_), "no memory for allocation $_") for Leat::Memory::places($all, 15);
+		cycle($memory->env($_), "no memory for allocation $_") for Leat::Memory::places($all, 12);
 		is(join(' ', $rig->ids), join(' ', 1 .. $rows), 'every row is there once');
 		$rig->is_sound;
 	});
 }
+
+# --- the first start, which makes slot and publication
+
+scenario 'a first start' => sub {
+	my $new = Leat::Rig->new($pg, 'first', type => 'null', pipeline => 'exit_on_stop = yes');
+	my $memory = Leat::Memory->new;
+	my $start = sub {
+		my ($env, $what) = @_;
+		$new->start({ env => $env });
+		for my $again (0, 1) {
+			poll_until { !$new->agent->is_running || $new->said =~ /: running code=started/ } "a start with $what";
+			last if $new->agent->is_running;
+			return if $again || !ended_well($new, $what);
+			$new->start;
+		}
+		ok($new->slot, "$what: the slot is there") unless $new->slot;
+		my $status = $new->stop;
+		ended_well($new, $what) if $status != 0;
+		my ($rc, $out, $err) = $new->leat('drop', 'first', '--yes');
+		is($rc, 0, "$what: it can be dropped") or diag $err if $rc != 0;
+	};
+	$start->($memory->env(0), 'all memory');
+	my $all = $memory->count;
+	cmp_ok($all, '>', 1000, 'allocations are counted');
+	$start->($memory->env($_), "no memory for allocation $_") for Leat::Memory::places($all, 12);
+	ok(!$new->slot, 'nothing is left behind');
+};
 
 # --- commands
 
@@ -79,7 +106,7 @@ for my $words (['version'], ['check', '-n'], ['check'], ['check', '--json'], ['s
 		is($rc, 0, 'works with all memory') or diag $err;
 		my ($all, @bad) = ($memory->count);
 		note "$all allocations";
-		for my $nth (Leat::Memory::places($all, 30)) {
+		for my $nth (Leat::Memory::places($all, 20)) {
 			my ($status, $said, $why) = answers($memory, $nth, @$words);
 			# numbers of a server that lives
 			next if $status == 0 && $said =~ s/\d+/0/gr eq $out =~ s/\d+/0/gr;
