@@ -197,6 +197,15 @@ static int64_t ms_of(int64_t us)
 	return us / 1000 - (us % 1000 < 0);
 }
 
+/* Null for a time that 64 bits of nanoseconds do not reach. */
+static void put_ns(struct buf *b, int64_t us)
+{
+	int64_t ns;
+	bool reaches = !__builtin_mul_overflow(us, 1000, &ns);
+
+	put_optional_long(b, ns, reaches);
+}
+
 static void put_source(struct buf *b, const struct shown *s)
 {
 	const struct txn *txn = s->ev->txn;
@@ -212,7 +221,7 @@ static void put_source(struct buf *b, const struct shown *s)
 	put_bytes(b, o->db);
 	put_sequence(b, s);
 	put_optional_long(b, txn->commit_us, true);
-	put_optional_long(b, txn->commit_us * 1000, true);
+	put_ns(b, txn->commit_us);
 	put_bytes(b, tab ? tab->schema : SLICE(""));
 	put_bytes(b, tab ? tab->name : SLICE(""));
 	put_optional_long(b, (int64_t)txn->xid, txn->xid != 0);
@@ -308,7 +317,7 @@ void avro_value(struct buf *b, const struct shown *s, uint32_t schema_id)
 	put_bytes(b, slice_of(json_op(s->op)));
 	put_optional_long(b, ms_of(s->ev->read_us), true);
 	put_optional_long(b, s->ev->read_us, true);
-	put_optional_long(b, s->ev->read_us * 1000, true);
+	put_ns(b, s->ev->read_us);
 	put_leat(b, s);
 }
 
