@@ -203,6 +203,8 @@ static enum step commit(struct writer *w, const struct cursor *c,
 {
 	enum step step;
 
+	if (fault_mutates("ack_first", "")) /* what A1 forbids */
+		w->hooks.committed(w->hooks.arg, c, 0);
 	do {
 		step = settle(w, w->sink->ops->commit(w->sink, c, e), e);
 	} while (step == STEP_AGAIN);

@@ -58,6 +58,18 @@ static int scan_for_tip(const char *dir, const struct segment_list *l,
 	return rc;
 }
 
+int log_end_scan(const char *dir, struct tip *t, struct err *e)
+{
+	struct segment_list l;
+	int found;
+
+	if (segment_list_read(dir, &l, e) != 0)
+		return -1;
+	found = scan_for_tip(dir, &l, t, e);
+	segment_list_fini(&l);
+	return found;
+}
+
 int log_end_find(const char *dir, struct tip *t, int *fd, struct err *e)
 {
 	int64_t deadline = clock_mono_ms() + OPENING_MS;

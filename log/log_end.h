@@ -8,5 +8,7 @@
  * the file `tip`, or -1.  CODE_log_wrong when there is no log. */
 int log_end_find(const char *dir, struct tip *t, int *fd, struct err *e)
 	MUST_CHECK;
+/* What the tip would be by the frames alone.  1: found; 0: none; -1: error. */
+int log_end_scan(const char *dir, struct tip *t, struct err *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "log/log_end.h"
 
 #define AHEAD_HEADERS 512u
 
@@ -62,6 +63,24 @@ static int diverged(const struct log_reader *r, const struct target *t,
 		"the log at \"%s\" is not the one that was read up to seq %" PRIu64,
 		r->dir, t->seq);
 	err_detail(e, "Its last committed seq is %" PRIu64 ".", r->tip.seq);
+	return -1;
+}
+
+/* The tip is not synced: after a loss of power it can be an old one, until the
+ * writer has opened the log. */
+static int behind_tip(const struct log_reader *r, const struct target *t,
+		      struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	struct tip end;
+
+	if (log_end_scan(r->dir, &end, &ignored) <= 0 || end.seq < t->seq ||
+	    memcmp(end.uuid, r->tip.uuid, UUID_SIZE) != 0)
+		return diverged(r, t, e);
+	err_set(e, CODE_log_io,
+		"the log at \"%s\" cannot be read behind seq %" PRIu64 " before its writer has opened it",
+		r->dir, r->tip.seq);
+	err_detail(e, "The file \"tip\" is older than the log, as after a loss of power.");
 	return -1;
 }
 
@@ -273,7 +292,7 @@ static int go_to(struct log_reader *r, struct target *t, struct err *e)
 	/* a start in the future has no frame yet, and its cursor says so */
 	if (found == 0 && t->seq > r->tip.seq) {
 		if (t->crc != 0)
-			return diverged(r, t, e);
+			return behind_tip(r, t, e);
 		r->place.crc = 0;
 	}
 	/* the frame that the last unwanted event is in */

@@ -259,6 +259,40 @@ static void test_lost_place(void)
 	table_unref(tab);
 }
 
+/* As after a loss of power: `tip` is not synced. */
+static void test_old_tip(void)
+{
+	struct ends x = {.conf = lib_conf(lib_dir("old_tip"))};
+	struct lib_log l = {.conf = x.conf};
+	struct table *tab = lib_table("users", 1, 1);
+	struct cursor at = {.incarnation = 1, .seq = 9};
+	struct seek now = {0};
+	char *tip;
+	size_t n;
+
+	lib_open(&l);
+	lib_rows(&l, tab, 1, 3, 300, true);
+	tip = lib_slurp(lib_file(x.conf.path, "tip"), &n);
+	lib_rows(&l, tab, 4, 9, 300, true);
+	lib_close(&l);
+	source_open(&x, NULL, intent);
+	if (x.src->ops->seek(x.src, SLICE("now"), &at, &now, &x.e) != 0)
+		printf("# %s\n", x.e.msg);
+	source_end(&x);
+	at.source = buf_get(&now.source);
+	lib_spew(lib_file(x.conf.path, "tip"), tip, n);
+	ok(!source_open(&x, NULL, at) && code_kind(x.e.code) == CODE_RETRY,
+	   "a place behind an old tip waits for the writer: %s", x.e.msg);
+	source_end(&x);
+	lib_open(&l);
+	lib_close(&l);
+	ok(source_open(&x, NULL, at), "and is there when that has come %s", x.e.msg);
+	source_end(&x);
+	buf_fini(&now.source);
+	free(tip);
+	table_unref(tab);
+}
+
 int main(void)
 {
 	struct ends x;
@@ -272,6 +306,7 @@ int main(void)
 	test_seek(&x);
 	test_other_log(&x);
 	test_lost_place();
+	test_old_tip();
 	lib_dir(NULL);
 	return tap_done();
 }
