@@ -1,6 +1,7 @@
 /* Losses of power, hundreds of them, over a log, the place of a reader of it, and
- * a state: what was told to be durable is there again (t/power.h).  And each
- * sync that is left out is missed. */
+ * a state: what was told to be durable is there again (t/power.h).  Each sync that
+ * is left out is missed.  And each operation on the disk fails in turn, once or for
+ * a while: it is tried again, nothing is lost, also if the power goes then. */
 #include "config.h"
 
 #ifdef LEAT_FAULTS
@@ -8,12 +9,17 @@
 #include <sys/wait.h>
 
 #include "agent/state.h"
+#include "base/disk.h"
 #include "log/log_verify.h"
 #include "log/readers.h"
 #include "t/power.h"
 #include "t/unit/log_lib.h"
 
 #define LAST 120u
+/* Where each operation fails in turn. */
+#define LAST_OF_FEW 24u
+/* Attempts after which a disk that has failed so often is well again. */
+#define PATIENCE 6
 #define PATH_SIZE 512
 /* Enough for each mutant, with room: see what is printed. */
 #define MOST 3000
@@ -26,10 +32,11 @@ struct life {
 	struct table *versions[2];
 	char *log_dir;
 	const char *tree;
+	uint64_t last;
 };
 
 /* 'L' the log, 'S' the state: durable up to seq; 'R' a reader has its place, 1.
- * In small letters what was found at the start. */
+ * In small letters what was found at the start.  'F' if anything failed, 1. */
 static void tell(char what, uint64_t seq)
 {
 	uint8_t two[2] = {(uint8_t)what, (uint8_t)seq};
@@ -41,6 +48,13 @@ static void tell(char what, uint64_t seq)
 /* What passes is tried again, as the agent does; anything else is the end. */
 static void try_again(struct err *e)
 {
+	static unsigned attempts;
+
+	if (disk_failures() > 0) {
+		tell('F', 1);
+		if (++attempts == PATIENCE)
+			disk_set_fault(NULL);
+	}
 	if (code_kind(e->code) != CODE_RETRY) {
 		fprintf(stderr, "# stopped: %s (%s)\n", e->msg, code_name(e->code));
 		_exit(1);
@@ -96,7 +110,7 @@ static uint64_t has_reader(struct life *l)
 /* Rows first..first + 2 in one commit; false: what is in doubt was cut off. */
 static bool write_rows(struct life *l, uint64_t first)
 {
-	struct table *tab = l->versions[first < LAST / 2 ? 0 : 1];
+	struct table *tab = l->versions[first < l->last / 2 ? 0 : 1];
 	struct log_writer *w = l->log.w;
 	struct batch *b = batch_new();
 	struct cursor c = lib_cursor(first + 2);
@@ -154,12 +168,12 @@ static void place_reader(struct life *l)
 	buf_fini(&place);
 }
 
-static int live(const char *tree, const char *keep)
+static int live(const char *tree, const char *keep, uint64_t last)
 {
 	char log_dir[PATH_SIZE];
-	struct life l = {.tree = tree, .log_dir = log_dir,
+	struct life l = {.tree = tree, .log_dir = log_dir, .last = last,
 			 .versions = {lib_table("users", 1, 1),
-				      lib_table("users", 2, LAST / 2)}};
+				      lib_table("users", 2, last / 2)}};
 
 	snprintf(log_dir, sizeof(log_dir), "%s/made/here/log", tree);
 	l.log.conf = lib_conf(log_dir);
@@ -170,19 +184,23 @@ static int live(const char *tree, const char *keep)
 	tell('s', state_seq(&l));
 	tell('l', lib_cursor_seq(&l.log));
 	tell('r', has_reader(&l));
-	for (uint64_t seq; (seq = lib_cursor_seq(&l.log)) < LAST;) {
-		while (seq < LAST && write_rows(&l, seq + 1)) {
+	for (uint64_t seq = 0; seq < last;) {
+		/* also of a commit that was in doubt and turns out to be there */
+		seq = lib_cursor_seq(&l.log);
+		tell('L', seq);
+		store_state(&l, seq);
+		while (seq < last && write_rows(&l, seq + 1)) {
 			seq += 3;
 			tell('L', seq);
 			store_state(&l, seq);
 			if (seq % 4 == 0)
 				place_reader(&l);
 		}
-		if (seq >= LAST)
-			break;
 	}
 	lib_close(&l.log);
 	state_close(l.state);
+	if (disk_failures() > 0)
+		tell('F', 1);
 	table_unref(l.versions[0]);
 	table_unref(l.versions[1]);
 	return 0;
@@ -206,6 +224,7 @@ struct places {
 
 struct told {
 	uint64_t log, state, reader;
+	bool has_failed; /* something, of what was to fail */
 };
 
 struct losses {
@@ -243,6 +262,8 @@ static bool is_known(struct told *told, char what, uint64_t seq)
 		       : what == 'S' || what == 's' ? &told->state
 						    : &told->reader;
 
+	if (what == 'F')
+		return told->has_failed = true;
 	if (what >= 'a') {
 		if (seq < *of) {
 			printf("# %c: %" PRIu64 " was told, %" PRIu64 " is there\n",
@@ -259,10 +280,11 @@ static bool is_known(struct told *told, char what, uint64_t seq)
 }
 
 /* false: what had been told before is not there, or it gave up. */
-static bool run_life(const char *self, const struct places *p, const char *mutation,
-		     struct told *told, struct losses *l)
+static bool run_life(const char *self, const struct places *p, const char *fate,
+		     uint64_t last, const char *mutation, struct told *told,
+		     struct losses *l)
 {
-	char fate[128];
+	char last_text[24];
 	uint8_t two[2];
 	bool good = true, died;
 	const char *keep = p->is_whole || chance(2) ? "0" : "6000";
@@ -270,7 +292,7 @@ static bool run_life(const char *self, const struct places *p, const char *mutat
 	pid_t pid;
 
 	l->is_open = false;
-	choose_fate(fate, sizeof(fate));
+	snprintf(last_text, sizeof(last_text), "%" PRIu64, last);
 	fflush(stdout);
 	if (pipe(fds) != 0 || (pid = fork()) < 0)
 		abort();
@@ -285,7 +307,7 @@ static bool run_life(const char *self, const struct places *p, const char *mutat
 			/* it is to fail */
 			dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
 		}
-		execl(self, self, p->tree, keep, (char *)NULL);
+		execl(self, self, p->tree, keep, last_text, (char *)NULL);
 		_exit(1);
 	}
 	close(fds[1]);
@@ -355,7 +377,10 @@ static struct losses lose(const char *self, unsigned most, const char *mutation)
 
 	make_places(&p);
 	while (l.good && l.count < most) {
-		l.good = run_life(self, &p, mutation, &told, &l) &&
+		char fate[128];
+
+		choose_fate(fate, sizeof(fate));
+		l.good = run_life(self, &p, fate, LAST, mutation, &told, &l) &&
 			 is_log_sound(&p, told.log, l.is_open);
 		if (!l.good)
 			break;
@@ -382,6 +407,52 @@ static void test_losses(const char *self)
 	   l.count);
 }
 
+/* A life in which the n-th operation fails, the loss of power behind it, and a life
+ * that finds all.  has_failed: there was such an operation. */
+static bool survives(const char *self, const char *fate, bool *has_failed)
+{
+	struct told told = {0};
+	struct losses l = {0};
+	struct places p;
+	bool good;
+
+	make_places(&p);
+	good = run_life(self, &p, fate, LAST_OF_FEW, NULL, &told, &l) &&
+	       told.log == LAST_OF_FEW && told.state == LAST_OF_FEW &&
+	       is_log_sound(&p, LAST_OF_FEW, true);
+	*has_failed = told.has_failed;
+	if (good) {
+		cut(&p);
+		good = run_life(self, &p, "any:1:EIO", LAST_OF_FEW, NULL, &told, &l) &&
+		       is_log_sound(&p, LAST_OF_FEW, true);
+	}
+	if (!good)
+		printf("# with %s: the log has %" PRIu64 ", the state %" PRIu64 "\n",
+		       fate, told.log, told.state);
+	return good;
+}
+
+static void test_each(const char *self, const char *op)
+{
+	static const char *const how[] = {"EIO", "ENOSPC", "EDQUOT:on", "EIO:on",
+					  "ENOSPC:on"};
+	unsigned count = 0;
+	bool good = true;
+
+	for (size_t i = 0; i < countof(how); i++) {
+		bool has_failed = true;
+
+		for (unsigned n = 1; good && has_failed; n++) {
+			char fate[64];
+
+			snprintf(fate, sizeof(fate), "%s:%u:%s", op, n, how[i]);
+			good = survives(self, fate, &has_failed);
+			count += has_failed;
+		}
+	}
+	ok(good && count > 0, "each %s may fail, in %u lives", op, count);
+}
+
 static void test_mutants(const char *self)
 {
 	static const char *const mutations[] = {
@@ -403,12 +474,17 @@ static void test_mutants(const char *self)
 
 int main(int argc, char **argv)
 {
+	static const char *const ops[] = {
+		"open", "mkdir", "write", "truncate", "allocate", "sync",
+		"dirsync", "rename", "unlink"};
 	const char *seed = getenv("LEAT_POWER_SEED");
 
 	note_setup(NOTE_ERROR, false);
-	if (argc > 2)
-		return live(argv[1], argv[2]);
+	if (argc > 3)
+		return live(argv[1], argv[2], strtoull(argv[3], NULL, 10));
 	rng = seed ? strtoull(seed, NULL, 10) : 1;
+	for (size_t i = 0; i < countof(ops); i++)
+		test_each(argv[0], ops[i]);
 	test_losses(argv[0]);
 	test_mutants(argv[0]);
 	lib_dir(NULL);
