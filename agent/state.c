@@ -98,7 +98,10 @@ static enum code code_of(const struct state *st, int rc)
 	case SQLITE_TOOBIG:
 		return CODE_state_corrupt;
 	default:
-		return CODE_state_failed;
+		/* the file beside it, which is shared memory, finds no room */
+		return sqlite3_extended_errcode(st->db) == SQLITE_IOERR_SHMSIZE
+			       ? CODE_disk_full
+			       : CODE_state_failed;
 	}
 }
 
