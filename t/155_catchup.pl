@@ -310,4 +310,30 @@ scenario 'a server can stop while a chunk is read, or waits for a blocked sink' 
 	$rig->stop;
 };
 
+scenario 'a walsender that is frozen in the middle of a result is given up' => sub {
+	my $own = Leat::Postgres->new(conf => { wal_sender_timeout => '2s' });
+	my $rig = Leat::Rig->new($own, 'frozen', type => 'stdout', pipeline => 'queue_size = 1MiB',
+		source => 'catchup_threshold = 0');
+	$rig->start->await_running;
+	$rig->stop;
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 40000) i");
+	pipe my $r, my $w or die "pipe: $!";
+	$rig->start({ stdout => $w });
+	close $w;
+	$rig->await(sub { ($rig->status->{queue_bytes} || 0) > 512 << 10 }, 'a full queue');
+	my $pid = $own->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender'");
+	kill 'STOP', $pid;
+	spew("$rig->{dir}/out", '');
+	my $cat = start_command({ name => 'drain', out => "$rig->{dir}/out", setup => sub {
+		open STDIN, '<&', $r or die "stdin: $!";
+	} }, 'cat');
+	close $r;
+	$rig->await_said(qr/nothing was heard from the server/);
+	kill 'CONT', $pid;
+	$rig->await(sub { slurp("$rig->{dir}/out") =~ /"id":40000,.*\n/ }, 'the last row', 60);
+	my %seen = map { $_ => 1 } slurp("$rig->{dir}/out") =~ /"after":\{"id":(\d+)/g;
+	is(scalar keys %seen, 40000, 'when it wakes up every row arrives');
+	$rig->stop;
+};
+
 done_testing;
