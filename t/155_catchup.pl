@@ -336,4 +336,20 @@ scenario 'a walsender that is frozen in the middle of a result is given up' => s
 	$rig->stop;
 };
 
+scenario 'what stops streaming stops it as well, at the same place' => sub {
+	my $own = Leat::Postgres->new;
+	my $rig = Leat::Rig->new($own, 'missing', source => $TINY);
+	$rig->start->await_running;
+	$rig->insert(1)->await_ids(1)->stop;
+	$rig->insert(2 .. 4);
+	$rig->query('DROP PUBLICATION leat_missing');
+	$rig->insert(5);
+	$rig->query('CREATE PUBLICATION leat_missing FOR TABLE t WITH (publish_via_partition_root)');
+	$rig->insert(6)->start;
+	my $st = $rig->await_status('stopped');
+	like($st->{code}, qr/^(?:poisoned|publication_missing)$/, 'it has the name that streaming has for it');
+	like($rig->said, qr/gear=catch-up.*gear=streaming/s, 'it was found in a chunk, and left to streaming');
+	is_deeply([$rig->ids], [1 .. 4], 'what came before is delivered');
+};
+
 done_testing;
