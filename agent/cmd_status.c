@@ -57,7 +57,7 @@ static int print_document(const struct buf *doc)
 
 	if (root == NULL) {
 		fprintf(stderr, "leat: the agent's answer is not JSON: %s\n",
-			je.text);
+			je.text[0] ? je.text : "out of memory");
 		return 1;
 	}
 	if (json_is_true(json_object_get(root, "running")))

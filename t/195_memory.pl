@@ -107,11 +107,13 @@ for my $words (['version'], ['check', '-n'], ['check'], ['check', '--json'], ['s
 		my ($all, @bad) = ($memory->count);
 		note "$all allocations";
 		for my $nth (Leat::Memory::places($all, 20)) {
+			# jansson cannot tell what it lacked
+			my $told = $words->[0] eq 'status' ? qr/memory|allocat|is not JSON/ : qr/memory|allocat/;
 			my ($status, $said, $why) = answers($memory, $nth, @$words);
 			# numbers of a server that lives
 			next if $status == 0 && $said =~ s/\d+/0/gr eq $out =~ s/\d+/0/gr;
 			push @bad, "$nth: $status, $said$why"
-				unless $status >= 0 && $status <= 10 && "$said$why" =~ /memory|allocat/;
+				unless $status >= 0 && $status <= 10 && "$said$why" =~ $told;
 		}
 		is(join('', @bad), '', 'without some it does, or says why not');
 	});
