@@ -18,6 +18,12 @@ $p = start_command('sh', '-c', 'trap "exit 5" TERM; echo ready; while :; do slee
 poll_until { $p->out =~ /ready/ } 'the trap';
 is($p->stop, 5, 'a process that ends itself on a signal returns its status');
 
+my $inherited = grep {
+	my $child = Leat::Process->start({ dir => tmpdir(), setup => sub { sleep 600 } });
+	$child->signal('TERM')->wait(60) != -15;
+} 1 .. 100;
+is($inherited, 0, 'a child that is stopped at once does not run the test\'s own handler');
+
 ok(!eval { run_command({ timeout => 1 }, 'sleep', '600'); 1 },
 	'a command past its limit makes the test die');
 like($@, qr/still running: sleep 600/, 'and the message names it');

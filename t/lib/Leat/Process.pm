@@ -13,6 +13,7 @@ use Time::HiRes qw(sleep time);
 
 my %running;
 my $count = 0;
+my @handled = qw(INT TERM HUP ALRM PIPE);
 
 # Leat::Process->start({ dir, name, env => {}, stdin => text, cwd,
 #	setup => sub, out => file, err => file }, command...)
@@ -33,9 +34,15 @@ sub start {
 		print $in $opt->{stdin};
 		close $in;
 	}
+	# a signal that comes before the child has handlers of its own must not
+	# find the test's
+	my $old = POSIX::SigSet->new;
+	POSIX::sigprocmask(POSIX::SIG_BLOCK, POSIX::SigSet->new(map { POSIX->can("SIG$_")->() }
+		@handled), $old);
 	my $pid = fork;
+	$self->child($opt, $old, @command) if defined $pid && $pid == 0;
+	POSIX::sigprocmask(POSIX::SIG_SETMASK, $old);
 	croak "fork: $!" unless defined $pid;
-	$self->child($opt, @command) if $pid == 0;
 	setpgrp $pid, $pid;	# whoever comes first
 	$self->{pid} = $pid;
 	$running{$pid} = $self;
@@ -43,9 +50,10 @@ sub start {
 }
 
 sub child {
-	my ($self, $opt, @command) = @_;
-	$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM PIPE);
+	my ($self, $opt, $mask, @command) = @_;
 	alarm 0;
+	$SIG{$_} = 'DEFAULT' for @handled;
+	POSIX::sigprocmask(POSIX::SIG_SETMASK, $mask);
 	setpgrp 0, 0;
 	%running = ();
 	my $ready = open(STDIN, '<', $self->{in})
