@@ -139,7 +139,6 @@ static void run(struct pipeline_status *st)
 
 static void test_warm(void)
 {
-#ifndef LEAT_ARENA_MALLOC
 	static const struct col cols[] = {{"id", 23, -1, true},
 					  {"name", 25, -1, false}};
 	struct pipeline_status st = {0};
@@ -168,11 +167,13 @@ static void test_warm(void)
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	if (system(cmd) != 0)
 		abort();
-#endif
 }
 
 int main(void)
 {
+#ifdef LEAT_ARENA_MALLOC
+	tap_skip_all("each allocation of an arena is one of malloc");
+#endif
 	test_warm();
 	return tap_done();
 }
