@@ -73,6 +73,7 @@ static struct pg_gear_view view_of(const struct pg *pg, const struct pg_slot *sl
 	return (struct pg_gear_view){
 		.restart = slot->restart,
 		.confirmed = slot->confirmed,
+		.ended = place.end,
 		.at = place.commit > place.end ? place.commit : place.end,
 		.server = slot->server,
 	};
@@ -389,7 +390,9 @@ static int step_idle(struct pg *pg, struct err *e)
 				  NULL, e) < 0 ? -1 : HAND_OVER;
 	case PG_GEAR_STREAM:
 		return shift_down(pg, NOTE_INFO, "streaming",
-				  "an old transaction is open, and each chunk would be decoded from there on",
+				  c->view.at > c->view.ended
+					  ? "a transaction is larger than a chunk may be"
+					  : "an old transaction is open, and each chunk would be decoded from there on",
 				  e) < 0 ? -1 : HAND_OVER;
 	case PG_GEAR_WAIT:
 		c->wait_ms = now + COMMIT_MS;

@@ -39,12 +39,21 @@ static uint64_t most(const struct pg_gear *g)
 		   LEAST_BYTES);
 }
 
+/* Will there be room for the transaction in flight, once all before it is
+ * confirmed?  It counts in full until it has ended. */
+static bool fits(const struct pg_gear *g, const struct pg_gear_view *v)
+{
+	return from(v->at, v->ended + most(g)) >=
+	       min(from(v->at, v->server), LEAST_BYTES);
+}
+
 /* To start streaming again is to decode again, too. */
 bool pg_gear_pays(const struct pg_gear *g, const struct pg_gear_view *v)
 {
 	uint64_t backlog = from(v->at, v->server);
 
 	return v->at >= g->hold && backlog > 0 && backlog >= g->threshold &&
+	       fits(g, v) &&
 	       from(v->restart, v->at) <=
 		       max(min(backlog, most(g)), CHEAP_BYTES);
 }
@@ -72,6 +81,8 @@ enum pg_gear_plan pg_gear_plan(const struct pg_gear *g,
 	/* one more is never worse than streaming, many are */
 	if (backlog > largest &&
 	    from(v->restart, v->at) > max(2 * largest, CHEAP_BYTES))
+		return PG_GEAR_STREAM;
+	if (!fits(g, v))
 		return PG_GEAR_STREAM;
 	if (room < min(backlog, LEAST_BYTES))
 		return PG_GEAR_WAIT;

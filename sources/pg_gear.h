@@ -14,7 +14,8 @@
 struct pg_gear_view {
 	uint64_t restart;   /* decoding begins here */
 	uint64_t confirmed; /* changes are sent from here on */
-	uint64_t at;	    /* we have everything up to here */
+	uint64_t ended;	    /* we have all transactions that ended up to here */
+	uint64_t at;	    /* and this much of one in flight: its commit */
 	uint64_t server;    /* the log ends here */
 };
 
@@ -29,7 +30,8 @@ struct pg_gear {
 
 enum pg_gear_plan {
 	PG_GEAR_DONE,	/* what is left is little */
-	PG_GEAR_STREAM, /* too much would be decoded again and again */
+	PG_GEAR_STREAM, /* too much would be decoded again and again, or no chunk
+			   can hold what is in flight */
 	PG_GEAR_WAIT,	/* nothing new fits until more is confirmed */
 	PG_GEAR_CHUNK,
 };

@@ -20,7 +20,7 @@ static uint64_t upto;
 static void begin(uint64_t at, uint64_t server)
 {
 	pg_gear_init(&gear, 64 << 20, 1 << 30);
-	view = (struct pg_gear_view){at, at, at, server};
+	view = (struct pg_gear_view){at, at, at, at, server};
 }
 
 static void test_when(void)
@@ -57,17 +57,25 @@ static void test_chunks(void)
 	ok(pg_gear_plan(&gear, &view, &upto) == PG_GEAR_CHUNK &&
 		   upto == MIB(1100),
 	   "the odd piece comes first");
-	view.at = view.confirmed = MIB(1100);
+	view.at = view.ended = view.confirmed = MIB(1100);
 	ok(pg_gear_plan(&gear, &view, &upto) == PG_GEAR_CHUNK &&
 		   upto == MIB(1100) + MIB(512),
 	   "then the largest that half of the limit allows");
-	view.at = MIB(1100) + MIB(300);
+	view.at = view.ended = MIB(1100) + MIB(300);
 	ok(pg_gear_plan(&gear, &view, &upto) == PG_GEAR_CHUNK &&
 		   upto <= view.confirmed + MIB(512),
 	   "what is not confirmed comes again and counts");
-	view.at = view.confirmed + MIB(512);
+	view.at = view.ended = view.confirmed + MIB(512);
 	ok(pg_gear_plan(&gear, &view, &upto) == PG_GEAR_WAIT,
 	   "when it fills a chunk there is nothing to do but wait");
+	view.ended = view.confirmed;
+	ok(pg_gear_plan(&gear, &view, &upto) == PG_GEAR_STREAM,
+	   "unless a transaction in flight fills it: then nothing would be confirmed");
+	gear.threshold = 0;
+	view.restart = view.at;
+	ok(!pg_gear_pays(&gear, &view), "nor is such a one begun with");
+	view.ended = view.at;
+	ok(pg_gear_pays(&gear, &view), "but the next one behind it");
 	view.confirmed = view.at;
 	view.restart = 1;
 	view.server += MIB(2000);
@@ -103,7 +111,7 @@ static void test_failures(void)
 	pg_gear_plan(&gear, &view, &upto);
 	pg_gear_failed(&gear, &view, upto);
 	ok(!pg_gear_pays(&gear, &view), "after a failure it streams");
-	view.at = view.confirmed = view.restart = upto;
+	view.at = view.ended = view.confirmed = view.restart = upto;
 	ok(pg_gear_pays(&gear, &view), "past the end of the chunk it tries again");
 	pg_gear_plan(&gear, &view, &upto);
 	ok(upto - view.at <= MIB(256), "with half of the size");
@@ -111,14 +119,14 @@ static void test_failures(void)
 	hold = gear.hold;
 	ok(hold > upto, "fails it there too, it streams for longer");
 	for (int i = 0; i < 200; i++) {
-		view.at = view.confirmed = view.restart = gear.hold;
+		view.at = view.ended = view.confirmed = view.restart = gear.hold;
 		view.server = view.at + MIB(9000);
 		pg_gear_plan(&gear, &view, &upto);
 		pg_gear_failed(&gear, &view, upto);
 	}
 	ok(gear.hold > view.at && upto - view.at >= KIB(64),
 	   "chunks do not shrink to nothing");
-	view.at = view.confirmed = view.restart = gear.hold;
+	view.at = view.ended = view.confirmed = view.restart = gear.hold;
 	view.server = view.at + MIB(9000);
 	for (int i = 0; i < 10; i++)
 		pg_gear_succeeded(&gear, &view, view.at + MIB(1), MIB(1));
