@@ -47,6 +47,11 @@ static bool is_lazy(const struct writer *w)
 	return w->sink->ops->class == SINK_TRANSACTIONAL;
 }
 
+static bool is_whole(const struct writer *w)
+{
+	return w->sink->ops->caps & SINK_WHOLE_TRANSACTIONS;
+}
+
 /* In slices, so that a stop is not kept waiting by a sick sink. */
 static enum step pause_ms(struct writer *w, int64_t ms)
 {
@@ -228,7 +233,7 @@ static enum step barrier(struct writer *w, const struct event *ev,
 	};
 	enum step step = STEP_DONE;
 
-	if (ev->schema->prev != NULL && before.source.n > 0)
+	if (ev->schema->prev != NULL && before.source.n > 0 && !is_whole(w))
 		step = commit(w, &before, e);
 	if (step != STEP_DONE)
 		return step;
@@ -365,19 +370,61 @@ static int64_t gather_ms(const struct writer *w)
 	return batch_bytes(w->last) >= BATCH_BYTES ? POUR_MS : 0;
 }
 
+/* Does the commit have to wait for the rest of a transaction? */
+static bool is_inside(const struct writer *w)
+{
+	return w->last->in_txn && is_whole(w);
+}
+
+/* When the commit is to happen at the latest. */
+static int64_t commit_deadline(const struct writer *w)
+{
+	int64_t within = w->sink->commit_within_ms, until;
+
+	until = w->dirty_since + gather_ms(w);
+	if (until < w->sink->commit_after_ms)
+		until = w->sink->commit_after_ms;
+	if (within > 0 && (is_inside(w) || until > w->dirty_since + within))
+		until = w->dirty_since + within;
+	else if (is_inside(w))
+		until = CLOCK_NEVER;
+	return until;
+}
+
+/* Half the limit is left for what is read meanwhile.  A quarter of it is left for
+ * the transaction that follows, where none is to be torn. */
+static size_t commit_bytes(const struct writer *w)
+{
+	size_t limit = queue_limit(w->queue);
+
+	if (!is_whole(w))
+		return limit / 2;
+	return w->last->in_txn ? limit - limit / 4 : limit / 4;
+}
+
+static bool is_late(const struct writer *w, int64_t now)
+{
+	int64_t within = w->sink->commit_within_ms;
+
+	return within > 0 && now >= w->dirty_since + within;
+}
+
 static bool is_commit_due(struct writer *w, enum queue_got got)
 {
-	int64_t gather;
+	int64_t now = clock_mono_ms();
 
 	if (w->last == NULL)
 		return false;
-	if (got != QUEUE_BATCH ||
-	    queue_retained(w->queue) >= queue_limit(w->queue) / 2)
+	/* the rest of it comes when the source is read again */
+	if (got == QUEUE_CLOSED)
+		return !is_inside(w);
+	if (queue_retained(w->queue) >= commit_bytes(w) || is_late(w, now))
 		return true;
-	gather = gather_ms(w);
-	if (gather > 0)
-		return clock_mono_ms() - w->dirty_since >= gather;
-	return !queue_has_next(w->queue);
+	if (now < commit_deadline(w))
+		return false;
+	/* what is there already goes along */
+	return got == QUEUE_TIMEOUT || gather_ms(w) > 0 ||
+	       !queue_has_next(w->queue);
 }
 
 static enum step commit_last(struct writer *w, struct err *e)
@@ -400,7 +447,7 @@ static enum step turn(struct writer *w, bool *is_over, struct err *e)
 	enum queue_got got;
 
 	if (w->last != NULL)
-		deadline = w->dirty_since + gather_ms(w);
+		deadline = commit_deadline(w);
 	else if (w->is_state_behind)
 		deadline = w->state_written + LAZY_MS;
 	got = queue_next(w->queue, deadline, &b);

@@ -32,7 +32,8 @@ struct writer *writer_start(struct queue *q, struct sink *snk, struct state *st,
 			    const struct cursor *from,
 			    const struct writer_hooks *hooks,
 			    const atomic_bool *hurry, struct err *e);
-/* Waits for its end and frees it.  0: everything in the queue was committed. */
+/* Waits for its end and frees it.  0: everything in the queue was committed, but
+ * for a transaction that was not read to its end where the sink wants it whole. */
 int writer_join(struct writer *w, struct err *e);
 
 #endif

@@ -32,6 +32,11 @@ enum sink_class {
 	SINK_AT_LEAST_ONCE, /* the state file's is; repeats are seen */
 };
 
+/* The destination shows its readers one commit at a time: a commit ends where a
+ * transaction of the source does, unless that is larger than a commit may be;
+ * and apply_schema() is a part of it like write(), not a barrier. */
+enum { SINK_WHOLE_TRANSACTIONS = 1 };
+
 struct sink;
 
 /* What open() found in the destination. */
@@ -45,6 +50,7 @@ struct sink_held {
 struct sink_ops {
 	const char *type;
 	enum sink_class class;
+	unsigned caps;
 	const struct opt *opts;
 	size_t conf_size, size;
 
@@ -61,7 +67,7 @@ struct sink_ops {
 	enum verdict (*commit)(struct sink *snk, const struct cursor *c,
 			       struct err *e);
 	/* ev is an OP_SCHEMA event; idempotent.  Follows a commit() of all
-	 * before it, unless the table is new. */
+	 * before it, unless the table is new or SINK_WHOLE_TRANSACTIONS. */
 	enum verdict (*apply_schema)(struct sink *snk, const struct event *ev,
 				     struct err *e);
 	/* Removes what the pipeline has at the destination besides the data. */
@@ -74,6 +80,10 @@ struct sink {
 	const char *name;	/* of the section */
 	const char *pipeline;
 	const void *conf;
+	/* Set by the sink, read between its calls.  How long a commit may be put
+	 * off from the first write() on, 0: no limit; and the moment (monotonic)
+	 * before which one would only wait. */
+	int64_t commit_within_ms, commit_after_ms;
 };
 
 struct sink *sink_new(const struct sink_ops *ops, const char *name,

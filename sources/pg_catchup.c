@@ -456,7 +456,7 @@ static int step_peeking(struct pg *pg, struct batch *b, struct err *e)
 	uint64_t lsn;
 	int rc, any = 0;
 
-	while (batch_bytes(b) < pg->base.batch_bytes) {
+	while (!pg_read_is_full(pg, b)) {
 		got = pg_peek_next(&c->peek, &data);
 		if (got == PG_PEEK_END)
 			return chunk_ended(pg, b, e);
@@ -481,7 +481,7 @@ static int step_peeking(struct pg *pg, struct batch *b, struct err *e)
 		c->heard_ms = c->socket_ms;
 		atomic_store(&pg->base.last_heard_us, clock_wall_us());
 	}
-	if (batch_bytes(b) >= pg->base.batch_bytes)
+	if (pg_read_is_full(pg, b))
 		return HAND_OVER;
 	return any ? 1 : watch_decoding(pg, clock_mono_ms());
 }

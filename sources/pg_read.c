@@ -51,6 +51,7 @@ static int finish(struct pg *pg, struct batch *b, struct err *e)
 	if (b->arena.failed)
 		return err_no_memory(e);
 	b->cursor = c;
+	b->in_txn = pgoutput_in_transaction(pg->decoder) && place.n > 0;
 	pg->returned = place;
 	if (b->n > 0 && b->ev[b->n - 1].txn != NULL)
 		atomic_store(&pg->base.last_commit_us,
@@ -89,6 +90,14 @@ int pg_read_refused(struct pg *pg, const struct batch *b, struct err *e)
 	return put_off(pg, b, e);
 }
 
+bool pg_read_is_full(const struct pg *pg, const struct batch *b)
+{
+	size_t limit = pg->base.batch_bytes, n = batch_bytes(b);
+
+	return n >= limit && (n >= limit + limit / 2 ||
+			      !pgoutput_in_transaction(pg->decoder));
+}
+
 /* Everything that is buffered, into the batch: 1 when it is full. */
 static int drain(struct pg *pg, struct batch *b, struct err *e)
 {
@@ -98,7 +107,7 @@ static int drain(struct pg *pg, struct batch *b, struct err *e)
 	uint64_t lsn;
 	bool any = false;
 
-	while (batch_bytes(b) < pg->base.batch_bytes) {
+	while (!pg_read_is_full(pg, b)) {
 		if (pg_stream_next(&pg->stream, &heard, &msg, &lsn, &failed,
 				   e) < 0) {
 			int rc = pg_read_broke(pg, b, failed, e);

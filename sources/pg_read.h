@@ -13,6 +13,9 @@ int pg_read_broke(struct pg *pg, const struct batch *b,
 		  const struct pg_result *failed, struct err *e);
 /* The decoder could not take a message: likewise. */
 int pg_read_refused(struct pg *pg, const struct batch *b, struct err *e);
+/* A full batch ends where a transaction does, unless that is far: sinks commit
+ * between batches, and some do not want to tear one. */
+bool pg_read_is_full(const struct pg *pg, const struct batch *b);
 /* The cursor hook of the decoder. */
 struct slice pg_cursor_source(void *arg, const struct pgoutput_place *place,
 			      struct arena *a);

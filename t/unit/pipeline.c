@@ -153,6 +153,21 @@ static void test_sink_emptied(void)
 	       "a sink that comes back empty stops the pipeline");
 }
 
+static void test_whole_transactions(void)
+{
+	fake_sink.caps = SINK_WHOLE_TRANSACTIONS;
+	reset();
+	is_int(run_pipeline(1 << 20), CODE_none, "a sink wants them whole");
+	ok(is_exact(TOTAL) && !dst.is_torn,
+	   "no commit ends inside a transaction");
+	ok(dst.barrier_broken, "a new shape of a table is no reason either");
+	reset();
+	is_int(run_pipeline(1 << 10), CODE_none,
+	       "transactions larger than the queue go through");
+	ok(is_exact(TOTAL) && dst.is_torn, "in parts");
+	fake_sink.caps = 0;
+}
+
 int main(void)
 {
 	char cmd[160];
@@ -167,6 +182,7 @@ int main(void)
 	test_lost_state();
 	test_doubt_without_end();
 	test_sink_emptied();
+	test_whole_transactions();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	if (system(cmd) != 0)
 		printf("# could not remove %s\n", dir);

@@ -14,6 +14,7 @@
 
 #define TOTAL 600u
 #define PER_BATCH 7u
+#define PER_TXN 20u
 #define SHAPE_EVERY 50u /* a new version of the table at each such seq */
 
 /* --- the source: events 1..TOTAL, resumable anywhere ------------------ */
@@ -131,12 +132,15 @@ static int src_read(struct source *s, struct batch *b, int64_t deadline_ms,
 			return -1;
 		if (put_row(b, txn, f->seq, e) != 0)
 			return -1;
+		if (f->seq % PER_TXN == 0)
+			break;
 	}
 	if (b->n == 0)
 		usleep(1000);
 	snprintf(text, sizeof(text), "fake n=%u", (unsigned)f->seq);
 	c.seq = f->seq;
 	c.source = slice_of(text);
+	b->in_txn = f->seq % PER_TXN != 0;
 	return batch_set_cursor(b, &c, e);
 }
 
@@ -170,6 +174,7 @@ static struct {
 	char cursor[128];
 	unsigned calls, shapes, opens;
 	bool is_open, barrier_broken;
+	bool is_torn; /* a commit ended inside a transaction */
 	/* script: what the at-th call (of write and commit together) answers */
 	unsigned at;
 	enum verdict answer;
@@ -232,6 +237,7 @@ static void keep(const struct cursor *c)
 	snprintf(dst.cursor, sizeof(dst.cursor), "leat1 %u %u %.*s",
 		 c->incarnation, (unsigned)c->seq, SLICE_ARG(c->source));
 	dst.committed = dst.n;
+	dst.is_torn |= c->seq % PER_TXN != 0;
 }
 
 static enum verdict snk_commit(struct sink *s, const struct cursor *c,
