@@ -33,7 +33,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	if (!(cli->flags & CLI_YES)) {
 		printf("would drop what pipeline \"%s\" has at source \"%s\" "
 		       "(Postgres: slot and publication leat_%s)\nand its state "
-		       "below \"%s\"; what sink \"%s\" holds stays\n"
+		       "below \"%s\"; the data that sink \"%s\" holds stay\n"
 		       "hint: Say --yes to do it.\n", pc->name, pc->from->name,
 		       pc->name, cli->conf->state_dir, pc->to->name);
 		return 0;
@@ -51,6 +51,7 @@ const struct command command_drop = {
 	.options = CLI_YES,
 	.synopsis = "PIPELINE [--yes]",
 	.summary = "Removes all that a pipeline keeps at its source, and its state",
-	.help = "What the sink holds stays.  Not while the pipeline runs.\n",
+	.help = "The data that the sink holds stay; Kafka's progress topic goes.\n"
+		"Not while the pipeline runs.\n",
 	.run = run,
 };

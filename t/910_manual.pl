@@ -38,7 +38,7 @@ SKIP: {
 	is($faults, '', 'mandoc finds none in any page');
 }
 
-my %elsewhere = map { $_ => 1 } qw(systemd.1 sd_notify.3 fdatasync.2 ulimit.1 psql.1 jq.1);
+my %elsewhere = map { $_ => 1 } qw(systemd.1 sd_notify.3 fdatasync.2 ulimit.1 psql.1 jq.1 kcat.1);
 my @dangling;
 for my $page (@pages) {
 	my $text = page($page);
