@@ -1,21 +1,36 @@
-# ./dev servers: a throw-away Postgres, until Ctrl-C.
+# ./dev servers [kafka]: a throw-away Postgres, or a Kafka broker, until Ctrl-C.
 use Leat::Test;
+use Leat::Kafka;
 use Leat::Postgres;
 
-alarm 0;
-my $pg = Leat::Postgres->new(conf => { log_statement => 'all' });
-my $conninfo = $pg->conninfo;
-print <<TXT;
-
+sub postgres {
+	my $pg = Leat::Postgres->new(conf => { log_statement => 'all' });
+	my $conninfo = $pg->conninfo;
+	return ($pg, $pg->logfile, <<TXT);
 Postgres on 127.0.0.1, port ${\ $pg->port}, wal_level = logical
 
   psql '$conninfo'
 
   source pg { type = postgres  conninfo = "$conninfo" }
-
-Its log: ${\ $pg->logfile}
-Ctrl-C stops and removes it.
 TXT
-my $end = eval { $pg->{process}->wait(1e9); 1 } ? 'the server ended by itself' : 'stopped';
-$pg->stop if $pg->is_running;
+}
+
+sub kafka {
+	my $kafka = Leat::Kafka->new;
+	my $brokers = $kafka->bootstrap;
+	return ($kafka, $kafka->{log}, <<TXT);
+Kafka ${\ Leat::Kafka::version()} on 127.0.0.1, port ${\ $kafka->port}
+
+  kcat -b $brokers -L
+  kcat -b $brokers -C -t TOPIC
+
+  sink lake { type = kafka  brokers = "$brokers" }
+TXT
+}
+
+alarm 0;
+my ($server, $log, $text) = ($ARGV[0] || '') eq 'kafka' ? kafka() : postgres();
+print "\n$text\nIts log: $log\nCtrl-C stops and removes it.\n";
+my $end = eval { $server->{process}->wait(1e9); 1 } ? 'the server ended by itself' : 'stopped';
+$server->stop if $server->is_running;
 print "\n$end\n";

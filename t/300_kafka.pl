@@ -1,0 +1,342 @@
+# The Kafka sink on a real broker: what a reader of committed records gets.
+use Leat::Test;
+use Leat::Postgres;
+use Leat::Kafka;
+use Leat::Rig;
+use JSON::PP;
+
+Leat::Postgres->need;
+Leat::Kafka->need;
+my $pg = Leat::Postgres->new;
+my $kafka = Leat::Kafka->new;
+my $json = JSON::PP->new;
+
+# A rig into Kafka; `kafka` are lines of the sink's section.
+sub rig {
+	my ($name, %opt) = @_;
+	my $lines = delete $opt{kafka} || '';
+	return Leat::Rig->new($pg, $name, type => 'kafka',
+		sink => 'brokers = "' . $kafka->bootstrap . "\"\n$lines", %opt);
+}
+
+sub has_topic { return $kafka->topics->{$_[0]} }
+
+sub records {
+	my ($topic) = @_;
+	my @records = has_topic($topic) ? $kafka->records($topic) : ();
+	return @records;
+}
+
+# Column id of each row of a topic, deletes as -id, in order of seq.
+sub ids {
+	my ($topic) = @_;
+	my @rows = map { $json->decode($_->{value}) } grep { defined $_->{value} } records($topic);
+	return map { $_->{after} ? $_->{after}{id} : -$_->{before}{id} }
+		sort { $a->{leat}{seq} <=> $b->{leat}{seq} || $a->{op} cmp $b->{op} || 0 } @rows;
+}
+
+sub await_ids {
+	my ($rig, $topic, @ids) = @_;
+	my @got;
+	$rig->await(sub { @got = ids($topic); @got >= @ids }, scalar(@ids) . " rows in $topic");
+	is("@got", "@ids", 'the topic has exactly the rows that were committed')
+		or diag $rig->said;
+}
+
+scenario 'rows, keys and partitions' => sub {
+	my $rig = rig('shop', kafka => 'partitions = 3', sql => <<'SQL');
+CREATE TABLE t (id int PRIMARY KEY, v text);
+CREATE TABLE keyless (id int, v text);
+ALTER TABLE keyless REPLICA IDENTITY FULL;
+SQL
+	$rig->start->await_running;
+	$rig->query(join '', map { "INSERT INTO t VALUES ($_, 'a'); UPDATE t SET v = 'b' WHERE id = $_;\n" } 1 .. 30);
+	$rig->query("INSERT INTO keyless SELECT i FROM generate_series(1, 30) i");
+	$rig->query("UPDATE keyless SET v = 'x' WHERE id = 7; DELETE FROM keyless WHERE id = 8;");
+	$rig->query('DELETE FROM t WHERE id = 3; UPDATE t SET id = 40 WHERE id = 4; TRUNCATE keyless');
+	$rig->query("SELECT pg_logical_emit_message(true, 'note', 'hello')");
+	$rig->await(sub { grep { $_->{value} =~ /"op":"m"/ } records('shop_src.other') }, 'the message');
+
+	my @rows = records('shop_src.public.t');
+	my (%partition, %order);
+	for (@rows) {
+		$partition{$_->{key}}{$_->{partition}} = 1;
+		push @{ $order{$_->{key}} }, defined $_->{value} ? $json->decode($_->{value})->{op} : 'tombstone';
+	}
+	is(has_topic('shop_src.public.t'), 3, 'a topic is made with the partitions that were asked for');
+	is(scalar(keys %order), 31, 'one key for each row');
+	ok(!(grep { keys %$_ != 1 } values %partition), 'a key stays in its partition');
+	cmp_ok(scalar(keys %{ { map { $_->{partition} => 1 } @rows } }), '==', 3, 'all partitions are used');
+	is("@{ $order{'{\"id\":1}'} }", 'c u', 'the changes of a key come in order');
+	is("@{ $order{'{\"id\":3}'} }", 'c u d tombstone', 'a delete is followed by a tombstone');
+	is("@{ $order{'{\"id\":4}'} } @{ $order{'{\"id\":40}'} }", 'c u d tombstone c',
+		'a change of key is a delete and an insert');
+	is(join(' ', sort map { $_->{headers} } grep { length $_->{headers} } @rows),
+		'__debezium.newkey={"id":40} __debezium.oldkey={"id":4}',
+		'each of the two names the other\'s key, as Debezium does');
+
+	my @keyless = records('shop_src.public.keyless');
+	ok(!(grep { defined $_->{key} } @keyless), 'rows of a table without a key have none');
+	is(scalar(keys %{ { map { $_->{partition} => 1 } @keyless } }), 1, 'but one partition');
+	is(join(' ', map { my $r = $json->decode($_->{value}); $r->{op} } @keyless), 'c ' x 30 . 'u d',
+		'and keep their order');
+	is(join(' ', sort map { $json->decode($_->{value})->{op} } records('shop_src.other')),
+		'm schema schema t', 'what is no row goes to a topic of its own');
+	is(has_topic('shop_src.other'), 1, 'of one partition');
+	is($rig->stop, 0, 'the agent ends cleanly');
+};
+
+scenario 'one topic for all tables, without tombstones, flat rows' => sub {
+	my $rig = rig('flat', kafka => "topic = \"all.{pipeline}\"\ntombstones = no\nformat = row",
+		sql => 'CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)');
+	$rig->start->await_running;
+	$rig->query('INSERT INTO a VALUES (1); INSERT INTO b VALUES (2); DELETE FROM a');
+	$rig->await(sub { records('all.flat') >= 3 }, 'three records');
+	my @rows = map { $json->decode($_->{value}) } records('all.flat');
+	is(join(' ', map { "$_->{__op} $_->{__table}" } @rows), 'c public.a c public.b d public.a', 'are all there');
+	$rig->stop;
+};
+
+scenario 'a lost state directory' => sub {
+	my $rig = rig('lost');
+	$rig->start->await_running;
+	$rig->insert(1 .. 20);
+	await_ids($rig, 'lost_src.public.t', 1 .. 20);
+	my ($seen) = map { $_->{value} } records('lost_src.public.t');
+	for (1 .. 3) {
+		$rig->kill9;
+		system 'rm', '-rf', $rig->state_dir;
+		$rig->start->await_running;
+		$rig->insert(20 + $_);
+	}
+	await_ids($rig, 'lost_src.public.t', 1 .. 23);
+	$rig->query('ALTER TABLE t ADD COLUMN w int');
+	$rig->query('INSERT INTO t VALUES (30)');
+	await_ids($rig, 'lost_src.public.t', 1 .. 23, 30);
+	my ($version) = map { $json->decode($_->{value})->{leat}{schema}{version} } (records('lost_src.public.t'))[-1];
+	is($version, 2, 'the versions of a table are known from the topic');
+	$rig->stop;
+};
+
+scenario 'a second agent' => sub {
+	my $rig = rig('second');
+	$rig->start->await_running;
+	$rig->insert(1 .. 3);
+	await_ids($rig, 'second_src.public.t', 1 .. 3);
+	my $conf = slurp($rig->conf) =~ s{/state"}{/state2"}r;
+	my $other = start_leat({ name => 'second' }, 'run', '-c', spew($rig->dir . '/second.conf', $conf));
+	poll_until { $other->err =~ /standby|claim_held/ } 'the second agent to stand by';
+	$rig->insert(4 .. 6);
+	await_ids($rig, 'second_src.public.t', 1 .. 6);
+	$rig->kill9;
+	$rig->insert(7);
+	poll_until { scalar(ids('second_src.public.t')) >= 7 } 'the second one to take over';
+	is(join(' ', ids('second_src.public.t')), '1 2 3 4 5 6 7', 'stands by, and takes over');
+	is($other->stop, 0, 'and ends cleanly') or diag $other->err;
+};
+
+scenario 'somebody else takes the pipeline over' => sub {
+	my $rig = rig('fence', pipeline => 'exit_on_stop = yes');
+	$rig->start->await_running;
+	$rig->insert(1 .. 3);
+	await_ids($rig, 'fence_src.public.t', 1 .. 3);
+	# no claim is in the way of an agent that reads another database
+	$pg->query('CREATE DATABASE fence2');
+	$pg->session(dbname => 'fence2')->query('CREATE TABLE t (id int PRIMARY KEY, v text)');
+	my $conf = slurp($rig->conf) =~ s{/state"}{/state2"}r =~ s{dbname=fence\b}{dbname=fence2}r;
+	my $other = start_leat({ name => 'foreign' }, 'run', '-c', spew($rig->dir . '/foreign.conf', $conf));
+	poll_until { !$other->is_running || $other->err =~ / error / } 'the other agent to be there';
+	$rig->insert(4);
+	is($rig->agent->wait(60), 10, 'ends the first one with the exit status of its own');
+	like($rig->said, qr/another agent .* code=fenced/, 'which says why');
+	is(join(' ', ids('fence_src.public.t')), '1 2 3', 'and has written nothing more');
+	$other->stop;
+};
+
+# The end of what readers of committed records may see, and of all there is.
+sub is_decided {
+	my ($topic) = @_;
+	my @ends = map { $kafka->kcat('-Q', '-t', "$topic:0:-1", '-X', "isolation.level=$_") =~ /offset (\d+)/ }
+		qw(read_committed read_uncommitted);
+	return $ends[0] == $ends[1];
+}
+
+scenario 'a transaction that outlives its own timeout' => sub {
+	my $rig = rig('late', kafka => 'transaction_timeout = 3s', pipeline => 'commit_interval = 800ms');
+	$rig->start->await_running;
+	$rig->insert(1);
+	await_ids($rig, 'late_src.public.t', 1);
+	my $n = 1;
+	poll_until {
+		$rig->insert(++$n);
+		poll_until { $kafka->records('late_src.public.t', uncommitted => 1) >= $n } 'the row', 20;
+		$rig->agent->signal('STOP');
+		is_decided('late_src.public.t') ? $rig->agent->signal('CONT') && 0 : 1
+	} 'a transaction to be open';
+	poll_until { is_decided('late_src.public.t') } 'the broker to end it';
+	$rig->agent->signal('CONT');
+	$rig->insert($n + 1);
+	await_ids($rig, 'late_src.public.t', 1 .. $n + 1);
+	like($rig->said, qr/code=sink_doubt/, 'is noticed');
+	unlike($rig->said, qr/code=fenced/, 'and not taken for another agent');
+	is($rig->stop, 0, 'the agent goes on');
+};
+
+scenario 'a broker that is killed' => sub {
+	my $rig = rig('broker');
+	$rig->start->await_running;
+	$rig->insert(1 .. 50);
+	await_ids($rig, 'broker_src.public.t', 1 .. 50);
+	$kafka->kill9;
+	$rig->insert(51 .. 100);
+	$kafka->start;
+	await_ids($rig, 'broker_src.public.t', 1 .. 100);
+	is($rig->stop(90), 0, 'costs nothing') or diag $rig->said;
+};
+
+scenario 'a commit in doubt' => sub {
+	plan skip_all => 'built without fault points' unless has_feature('FAULTS');
+	my $rig = rig('doubt');
+	my $n = 0;
+	for my $fault (qw(kafka_commit kafka_committed)) {
+		$rig->start({ env => { LEAT_FAULT => "$fault:4:error" } })->await_running;
+		$rig->insert(++$n), await_ids($rig, 'doubt_src.public.t', 1 .. $n) for 1 .. 5;
+		$rig->await_said(qr/code=sink_doubt/);
+		is($rig->stop, 0, "$fault is read back, and costs nothing");
+	}
+};
+
+scenario 'topics that leat may not make' => sub {
+	my $rig = rig('strict', kafka => 'create_topics = no', pipeline => 'exit_on_stop = yes');
+	$rig->start->await_status('retrying', 'topic_missing');
+	$kafka->make_topic('leat.progress.strict', 1, 'cleanup.policy=compact');
+	$rig->await_running;
+	$rig->insert(1);
+	$rig->await_status('retrying', 'topic_missing');
+	$kafka->make_topic('strict_src.other', 1);
+	$kafka->make_topic('strict_src.public.t', 2);
+	await_ids($rig, 'strict_src.public.t', 1);
+	ok(1, 'are waited for');
+	$rig->stop;
+	my ($rc, $out) = $rig->leat('check');
+	is($rc, 0, 'check is content with them') or diag $out;
+};
+
+scenario 'another number of partitions' => sub {
+	my $rig = rig('grown', pipeline => 'exit_on_stop = yes');
+	$rig->start->await_running;
+	$rig->insert(1);
+	await_ids($rig, 'grown_src.public.t', 1);
+	$rig->stop;
+	$kafka->add_partitions('grown_src.public.t', 4);
+	$rig->start;
+	$rig->insert(2);
+	is($rig->agent->wait(60), 6, 'stops the pipeline');
+	like($rig->said, qr/has 4 partitions, and had 1.* code=partitions_changed/, 'which says why');
+	$rig->write(sink => $rig->{sink} . "\non_partition_change = continue");
+	$rig->start->await_running;
+	await_ids($rig, 'grown_src.public.t', 1, 2);
+	$rig->stop;
+};
+
+scenario 'two tables that would share a topic' => sub {
+	my $rig = rig('share', kafka => 'topic = "{source}.{table}"', pipeline => 'exit_on_stop = yes', tables => ['*.*'],
+		sql => 'CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.t (id int PRIMARY KEY); CREATE TABLE b.t (id int PRIMARY KEY)');
+	$rig->start->await_running;
+	$rig->query('INSERT INTO a.t VALUES (1)');
+	await_ids($rig, 'share_src.t', 1);
+	$rig->restart->await_running;
+	$rig->query('INSERT INTO b.t VALUES (2)');
+	is($rig->agent->wait(60), 6, 'stop the pipeline');
+	like($rig->said, qr/"a\.t" and "b\.t" would share topic "share_src\.t"/, 'which says so');
+	is(join(' ', ids('share_src.t')), 1, 'and writes nothing of it');
+};
+
+scenario 'a record that is too large' => sub {
+	my $rig = rig('large', pipeline => 'exit_on_stop = yes', kafka => 'properties = { "message.max.bytes=10000" }');
+	$rig->start->await_running;
+	$rig->insert(1);
+	$rig->query("INSERT INTO t VALUES (2, repeat('x', 20000))");
+	is($rig->agent->wait(60), 8, 'is rejected');
+	like($rig->said, qr{event "large_src/1/[0-9A-F]+/1": a record of \d+ bytes for topic "large_src\.public\.t"}, 'by name');
+	$rig->write(sink => 'brokers = "' . $kafka->bootstrap . '"');
+	$rig->start->await_running;
+	await_ids($rig, 'large_src.public.t', 1, 2);
+	$rig->stop;
+};
+
+scenario 'a large transaction' => sub {
+	my $rig = rig('whole', pipeline => 'queue_size = 64MiB');
+	$rig->start->await_running;
+	$rig->insert(0);
+	await_ids($rig, 'whole_src.public.t', 0);
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 20000) i");
+	my %seen;
+	poll_until { my $n = records('whole_src.public.t'); $seen{$n} = 1; $n > 20000 } 'all of it';
+	is(join(' ', sort { $a <=> $b } keys %seen), '1 20001', 'is seen whole or not at all');
+	unlike(join('', map { $_->{value} } records('leat.progress.whole')), qr/open_transaction/, 'in one commit');
+	$rig->stop;
+	$rig->write(pipeline => 'queue_size = 1MiB');
+	$rig->start->await_running;
+	$rig->query("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(20001, 30000) i");
+	poll_until { records('whole_src.public.t') > 30000 } 'one that is larger than a commit';
+	my ($part) = map { $_->{value} =~ /open_transaction (\S+)/ } records('leat.progress.whole');
+	my ($row) = grep { $_->{value} =~ /"id":25000/ } records('whole_src.public.t');
+	is($part, $json->decode($row->{value})->{transaction}{id}, 'says of each part to what it belongs');
+	unlike((records('leat.progress.whole'))[-1]{value}, qr/open_transaction/, 'and when it is whole');
+	$rig->stop;
+};
+
+scenario 'at least once' => sub {
+	my $rig = rig('least', kafka => 'delivery = at_least_once');
+	$rig->start->await_running;
+	$rig->insert(1 .. 10);
+	await_ids($rig, 'least_src.public.t', 1 .. 10);
+	$rig->kill9;
+	system 'rm', '-rf', $rig->state_dir;
+	$rig->insert(11 .. 20);
+	$rig->start->await_running;
+	poll_until { grep { $_ == 20 } ids('least_src.public.t') } 'the last row';
+	my %seen = map { $_ => 1 } ids('least_src.public.t');
+	is(join(' ', sort { $a <=> $b } keys %seen), join(' ', 1 .. 20), 'loses nothing');
+	$rig->stop;
+};
+
+scenario 'a topic that somebody has removed' => sub {
+	my $rig = rig('removed', kafka => 'partitions = 2');
+	$rig->start->await_running;
+	$rig->insert(1);
+	await_ids($rig, 'removed_src.public.t', 1);
+	$rig->stop;
+	$kafka->remove_topic('removed_src.public.t');
+	$rig->start->await_running;
+	$rig->insert(2);
+	await_ids($rig, 'removed_src.public.t', 2);
+	is(has_topic('removed_src.public.t'), 2, 'is made again as it was');
+	$rig->stop;
+};
+
+scenario 'brokers that nobody reaches' => sub {
+	my $port = free_port();
+	my $rig = rig('nobody')->write(sink => "brokers = \"127.0.0.1:$port\"", pipeline => 'give_up_after = 1s  exit_on_stop = yes');
+	my ($rc, $out) = $rig->leat('check');
+	is($rc, 6, 'check says so by its exit status');
+	like($out, qr/^error: .*sink "nobody_sink": 127\.0\.0\.1:$port/m, 'and by name') or diag $out;
+	$rig->start;
+	is($rig->agent->wait(60), 6, 'a pipeline that may give up does');
+};
+
+scenario 'drop' => sub {
+	my $rig = rig('gone');
+	$rig->start->await_running;
+	$rig->insert(1);
+	await_ids($rig, 'gone_src.public.t', 1);
+	$rig->stop;
+	my ($rc, $out, $err) = $rig->leat('drop', 'gone', '--yes');
+	is($rc, 0, 'goes through') or diag $err;
+	poll_until { !has_topic('leat.progress.gone') } 'the progress topic to be gone';
+	ok(has_topic('gone_src.public.t'), 'the data stay');
+};
+
+$kafka->stop;
+done_testing;

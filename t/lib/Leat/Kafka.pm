@@ -1,0 +1,264 @@
+# Leat::Kafka: a throw-away Apache Kafka broker, and a consumer that is not leat.
+#
+#	Leat::Kafka->need;
+#	my $kafka = Leat::Kafka->new(conf => { 'num.partitions' => 3 });
+#	print "brokers = ", $kafka->bootstrap;
+#	for ($kafka->records('shop.public.t')) { print "$_->{key} $_->{value}\n" }
+#	$kafka->kill9;  $kafka->start;
+#
+# One node in one JVM, broker and controller (KRaft), on 127.0.0.1 at free ports.
+# It makes no topic by itself.  proxied => 1: a second listener behind a
+# Leat::Proxy ($kafka->proxy), at $kafka->proxied.
+#
+# The jars come from Maven, once, into a directory outside of the tree:
+#
+#	LEAT_CACHE          that directory (default: $XDG_CACHE_HOME/leat, or
+#	                    ~/.cache/leat)
+#	LEAT_KAFKA_VERSION  the broker's version (default: 4.3.1)
+#
+# Tests never fetch them: Leat::Kafka->fetch does, for ./dev.
+package Leat::Kafka;
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use File::Path qw(make_path remove_tree);
+use Time::HiRes qw(sleep time);
+
+use Leat::Process;
+use Leat::Proxy;
+use Leat::Test ();
+
+use constant { DEFAULT_VERSION => '4.3.1', START => 180 };
+
+my $count = 0;
+
+# --- what the machine has
+
+sub version { return $ENV{LEAT_KAFKA_VERSION} || DEFAULT_VERSION }
+
+sub cache {
+	my $home = $ENV{XDG_CACHE_HOME} || (defined $ENV{HOME} ? "$ENV{HOME}/.cache" : '/nonexistent');
+	return $ENV{LEAT_CACHE} || "$home/leat";
+}
+
+sub jars {
+	my ($version) = @_;
+	return cache() . '/kafka-' . ($version || version());
+}
+
+sub has_program {
+	my ($name) = @_;
+	return scalar grep { -x "$_/$name" } split /:/, $ENV{PATH};
+}
+
+sub need {
+	Leat::Test::need_loopback('kafka');
+	for my $program (qw(java kcat)) {
+		Leat::Test::skip_or_fail('kafka', "no $program") unless has_program($program);
+	}
+	Leat::Test::skip_or_fail('kafka', 'no Kafka ' . version() . ' in ' . cache() .
+		' (./dev servers kafka fetches it)') unless -e jars() . '/complete';
+	Leat::Test::skip_or_fail('kafka', 'built without the Kafka sink')
+		unless Leat::Test::has_feature('KAFKA');
+}
+
+my $pom = <<'XML';
+<project><modelVersion>4.0.0</modelVersion>
+<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
+<dependencies>
+<dependency><groupId>org.apache.kafka</groupId>
+<artifactId>kafka_2.13</artifactId><version>VERSION</version></dependency>
+<dependency><groupId>org.apache.kafka</groupId>
+<artifactId>kafka-tools</artifactId><version>VERSION</version>
+<exclusions><exclusion><groupId>org.slf4j</groupId>
+<artifactId>slf4j-reload4j</artifactId></exclusion></exclusions></dependency>
+<dependency><groupId>org.slf4j</groupId>
+<artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>
+XML
+
+# The jars of a version into the cache; returns their directory.
+sub fetch {
+	my ($class, $version) = @_;
+	$version ||= version();
+	my $dir = jars($version);
+	return $dir if -e "$dir/complete";
+	croak "no mvn to fetch Kafka $version with" unless has_program('mvn');
+	make_path($dir);
+	my $tmp = cache() . "/tmp.$$";
+	make_path($tmp);
+	Leat::Test::spew("$tmp/pom.xml", $pom =~ s/VERSION/$version/gr);
+	my ($rc, $out, $err) = Leat::Test::run_command({ timeout => 900 }, 'mvn', '-q', '-B',
+		'-f', "$tmp/pom.xml", "-Dmaven.repo.local=$tmp/m2",
+		'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies',
+		'-DincludeScope=runtime', "-DoutputDirectory=$dir");
+	remove_tree($tmp);
+	croak "mvn ended with $rc: $out$err" if $rc;
+	Leat::Test::spew("$dir/complete", '');
+	return $dir;
+}
+
+# --- the broker
+
+# new(conf => { name => value }, version => text, proxied => 1, start => 0)
+sub new {
+	my ($class, %opt) = @_;
+	my $name = 'kafka' . $count++;
+	my $dir = Leat::Test::tmpdir($name);
+	my $self = bless { name => $name, dir => $dir, log => "$dir/log",
+		version => $opt{version} || version(), conf => $opt{conf} || {},
+		map { $_ => Leat::Test::free_port() } qw(port controller inner) }, $class;
+	$self->{proxy} = Leat::Proxy->new($self->{inner}) if $opt{proxied};
+	$self->configure;
+	$self->java('format', 'kafka.tools.StorageTool', 'format', '-t', cluster_id(),
+		'-c', "$dir/server.properties")->wait(START) == 0 or croak 'format: ' . $self->log_text;
+	$self->start unless exists $opt{start} && !$opt{start};
+	return $self;
+}
+
+sub cluster_id {
+	return join '', map { ('A' .. 'Z', 'a' .. 'z', 0 .. 9)[rand 62] } 1 .. 22;
+}
+
+sub configure {
+	my ($self) = @_;
+	my $proxied = $self->{proxy} ? ',PROXY://127.0.0.1:' : '';
+	my %conf = (
+		'process.roles' => 'broker,controller', 'node.id' => 1,
+		listeners => "PLAINTEXT://127.0.0.1:$self->{port}" .
+			($proxied && "$proxied$self->{inner}") .
+			",CONTROLLER://127.0.0.1:$self->{controller}",
+		'advertised.listeners' => "PLAINTEXT://127.0.0.1:$self->{port}" .
+			($proxied && $proxied . $self->{proxy}->port),
+		'listener.security.protocol.map' => 'PLAINTEXT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT',
+		'inter.broker.listener.name' => 'PLAINTEXT',
+		'controller.listener.names' => 'CONTROLLER',
+		'controller.quorum.voters' => "1\@127.0.0.1:$self->{controller}",
+		'log.dirs' => "$self->{dir}/data",
+		'auto.create.topics.enable' => 'false',
+		'offsets.topic.replication.factor' => 1, 'offsets.topic.num.partitions' => 1,
+		'transaction.state.log.replication.factor' => 1,
+		'transaction.state.log.min.isr' => 1, 'transaction.state.log.num.partitions' => 2,
+		'transaction.abort.timed.out.transaction.cleanup.interval.ms' => 1000,
+		'group.initial.rebalance.delay.ms' => 0,
+		'broker.session.timeout.ms' => 3000, 'broker.heartbeat.interval.ms' => 500,
+		'log.segment.bytes' => 64 << 20, 'num.network.threads' => 2, 'num.io.threads' => 4,
+		%{ $self->{conf} });
+	Leat::Test::spew("$self->{dir}/server.properties", map { "$_=$conf{$_}\n" } sort keys %conf);
+}
+
+sub java {
+	my ($self, $what, @words) = @_;
+	return Leat::Test::start_command({ name => "$self->{name}.$what", cwd => $self->{dir},
+		out => $self->{log}, err => $self->{log} },
+		'java', '-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:-UsePerfData', '-XX:TieredStopAtLevel=1',
+		'-Djava.awt.headless=true', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+		'-Dorg.slf4j.simpleLogger.showDateTime=true',
+		'-cp', jars($self->{version}) . '/*', @words);
+}
+
+sub start {
+	my ($self) = @_;
+	$self->{process} = $self->java('server', 'kafka.Kafka', "$self->{dir}/server.properties");
+	my $end = time + START;
+	while ($self->{process}->is_running && time < $end) {
+		my ($rc, $out) = Leat::Test::run_command('kcat', '-b', $self->bootstrap, '-L', '-m', '2');
+		return $self if $rc == 0 && $out =~ /^  broker 1 /m;
+		sleep 0.2;
+	}
+	croak "Kafka did not start:\n" . $self->log_text;
+}
+
+sub stop {
+	my ($self) = @_;
+	$self->{process}->stop('TERM', 60) if $self->is_running;
+	return $self;
+}
+
+sub kill9 { $_[0]{process}->kill9; return $_[0] }
+sub is_running { return $_[0]{process} && $_[0]{process}->is_running }
+
+# Takes no signal of a network: it just does nothing until resume.
+sub freeze { $_[0]{process}->signal('STOP'); return $_[0] }
+sub resume { $_[0]{process}->signal('CONT'); return $_[0] }
+
+sub port { return $_[0]{port} }
+sub bootstrap { return "127.0.0.1:$_[0]{port}" }
+sub proxy { return $_[0]{proxy} }
+sub proxied { return '127.0.0.1:' . $_[0]{proxy}->port }
+sub log_text { return Leat::Process::read_file($_[0]{log}) }
+
+# --- topics, by kcat
+
+sub kcat {
+	my ($self, @words) = @_;
+	my ($rc, $out, $err) = Leat::Test::run_command('kcat', '-b', $self->bootstrap, @words);
+	croak "kcat @words ended with $rc: $err" if $rc;
+	return $out;
+}
+
+# topic => number of partitions
+sub topics {
+	my ($self) = @_;
+	my $out = $self->kcat('-L');
+	my %topics;
+	$topics{$1} = $2 while $out =~ /^  topic "([^"]+)" with (\d+) partitions/mg;
+	return \%topics;
+}
+
+# By the distribution's own tool; kcat makes none.
+sub tool {
+	my ($self, @words) = @_;
+	$self->java('tool', @words)->wait(START) == 0 or croak "@words: " . $self->log_text;
+}
+
+sub make_topic {
+	my ($self, $name, $partitions, @settings) = @_;
+	$self->tool('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->bootstrap,
+		'--create', '--topic', $name, '--partitions', $partitions, map { ('--config', $_) } @settings);
+}
+
+sub add_partitions {
+	my ($self, $name, $partitions) = @_;
+	$self->tool('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->bootstrap,
+		'--alter', '--topic', $name, '--partitions', $partitions);
+}
+
+sub remove_topic {
+	my ($self, $name) = @_;
+	$self->tool('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->bootstrap,
+		'--delete', '--topic', $name);
+	Leat::Test::poll_until { !$self->topics->{$name} } "the end of topic $name";
+}
+
+# What a reader of committed records gets of a topic, partition by partition:
+# { partition, offset, key, value, headers }, with undef for what is not there.
+sub records {
+	my ($self, $topic, %opt) = @_;
+	my $level = $opt{uncommitted} ? 'read_uncommitted' : 'read_committed';
+	my $out = $self->kcat('-C', '-q', '-e', '-u', '-t', $topic, '-o', 'beginning',
+		'-X', "isolation.level=$level", '-X', 'check.crcs=true', '-X', 'fetch.wait.max.ms=20',
+		'-f', '%p %o %K %S\n%k%s\n%h\n');
+	my (@records, $at);
+	for ($at = 0; $at < length $out;) {
+		my $head = substr $out, $at, index($out, "\n", $at) - $at;
+		my ($partition, $offset, $k, $v) = $head =~ /^(\d+) (\d+) (-?\d+) (-?\d+)$/
+			or croak "kcat printed $head";
+		$at += length($head) + 1;
+		my %r = (partition => $partition, offset => $offset, topic => $topic);
+		for (['key', $k], ['value', $v]) {
+			next if $_->[1] < 0;
+			$r{$_->[0]} = substr $out, $at, $_->[1];
+			$at += $_->[1];
+		}
+		$r{headers} = substr $out, $at + 1, index($out, "\n", $at + 1) - $at - 1;
+		$at += length($r{headers}) + 2;
+		push @records, \%r;
+	}
+	# in an array, for whoever only counts them
+	my @sorted = sort { $a->{partition} <=> $b->{partition} || $a->{offset} <=> $b->{offset} } @records;
+	return @sorted;
+}
+
+1;
