@@ -56,6 +56,8 @@ struct kafka_sink {
 
 	/* of the call */
 	struct encoder *encoder;
+	struct schema_registry *registry; /* NULL: none is used */
+	struct slice subject_topic; /* of the event that is being encoded */
 	struct encoded enc;
 	struct buf bytes;
 	struct out *out;
@@ -197,13 +199,39 @@ static int open_all(struct kafka_sink *ks, struct registry *reg, struct err *e)
 	return announce(ks, e);
 }
 
+/* The subject is the topic's, as most readers expect it. */
+static int register_schema(void *arg, const struct table *tab, bool is_key,
+			   struct slice schema, uint32_t *id, struct err *e)
+{
+	struct kafka_sink *ks = arg;
+	struct buf subject = BUF_INIT;
+	int rc = -1;
+
+	(void)tab;
+	buf_slice(&subject, ks->subject_topic);
+	buf_text(&subject, is_key ? "-key" : "-value");
+	buf_u8(&subject, '\0');
+	if (subject.failed)
+		err_no_memory(e);
+	else
+		rc = schema_registry_id(ks->registry, subject.p, schema, id, e);
+	buf_fini(&subject);
+	return rc;
+}
+
 static int make_encoder(struct kafka_sink *ks, struct err *e)
 {
 	const struct kafka_conf *c = ks->base.conf;
+	struct encoder_registry registry = {ks, register_schema};
 
-	if (encoding_check(&c->encoding, false, e) != 0)
+	if (encoding_check(&c->encoding, c->registry.urls.n > 0, e) != 0)
 		return -1;
-	ks->encoder = encoder_new(&c->encoding, NULL);
+	if (c->encoding.format == FORMAT_AVRO) {
+		ks->registry = schema_registry_new(&c->registry);
+		if (ks->registry == NULL)
+			return err_no_memory(e);
+	}
+	ks->encoder = encoder_new(&c->encoding, &registry);
 	return ks->encoder ? 0 : err_no_memory(e);
 }
 
@@ -322,7 +350,10 @@ static int add_event(struct kafka_sink *ks, const struct event *ev, struct err *
 	const struct kafka_route *r = kafka_topics_route(&ks->topics, ev, e);
 	size_t at = ks->bytes.n;
 
-	if (r == NULL || encode_event(ks->encoder, ev, &ks->enc, e) != 0 ||
+	if (r == NULL)
+		return -1;
+	ks->subject_topic = r->note->topic;
+	if (encode_event(ks->encoder, ev, &ks->enc, e) != 0 ||
 	    check_size(ks, r, e) != 0)
 		return -1;
 	buf_slice(&ks->bytes, buf_get(&ks->enc.bytes));
@@ -489,8 +520,9 @@ static int check(struct sink *snk, struct report *r, struct err *e)
 	char where[256];
 
 	snprintf(where, sizeof(where), "sink \"%s\"", snk->name);
-	if (encoding_check(&c->encoding, false, e) != 0 ||
-	    name_things(ks, e) != 0) {
+	if (make_encoder(ks, e) != 0 || name_things(ks, e) != 0 ||
+	    (ks->registry != NULL &&
+	     schema_registry_check(ks->registry, e) != 0)) {
 		report_err(r, where, e);
 		return 0;
 	}
@@ -528,6 +560,8 @@ static void kafka_close(struct sink *snk)
 	buf_fini(&ks->id);
 	encoder_free(ks->encoder);
 	ks->encoder = NULL;
+	schema_registry_free(ks->registry);
+	ks->registry = NULL;
 	encoded_fini(&ks->enc);
 }
 

@@ -30,6 +30,7 @@ const struct opt kafka_opts[] = {
 	 .dflt = "{source}.other",
 	 .help = "Topic of the events that are no row's: truncate, message, schema and gap."},
 	ENCODING_OPTS(offsetof(struct kafka_conf, encoding)),
+	SCHEMA_REGISTRY_OPTS(offsetof(struct kafka_conf, registry)),
 	{.name = "delivery", .type = OPT_CHOICE, AT(delivery),
 	 .dflt = "exactly_once", .choices = deliveries,
 	 .help = "Whether transactions are used."},

@@ -7,6 +7,7 @@
 
 #include "base/opt.h"
 #include "schema/encode.h"
+#include "sinks/schema_registry.h"
 
 enum kafka_delivery { DELIVERY_EXACTLY_ONCE, DELIVERY_AT_LEAST_ONCE };
 enum kafka_tls { TLS_OFF, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL };
@@ -24,6 +25,7 @@ struct kafka_conf {
 	char *tls_ca, *tls_cert, *tls_key, *tls_key_password;
 	char *sasl_user, *sasl_password;
 	struct opt_list properties;
+	struct schema_registry_conf registry;
 };
 
 /* Whoever owns a handle begins with this; it is the handle's opaque. */
