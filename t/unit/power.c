@@ -277,7 +277,9 @@ static bool is_known(struct told *told, char what, uint64_t seq)
 			return false;
 		}
 	}
-	*of = seq;
+	/* a reader's place that is found need not be durable yet */
+	if (what != 'r')
+		*of = seq;
 	return true;
 }
 
