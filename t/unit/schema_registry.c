@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/http.h"
 #include "sinks/schema_registry.h"
@@ -69,6 +70,19 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *c,
 	return reply(c);
 }
 
+/* In a namespace of its own the loopback device is not up. */
+static bool has_loopback(uint16_t port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool has = fd >= 0 && connect(fd, (struct sockaddr *)&at,
+				      sizeof(at)) == 0;
+
+	close(fd);
+	return has;
+}
+
 static struct MHD_Daemon *daemon_on(uint16_t *port)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET,
@@ -80,6 +94,8 @@ static struct MHD_Daemon *daemon_on(uint16_t *port)
 	if (d == NULL)
 		tap_skip_all("no port to listen on");
 	*port = MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT)->port;
+	if (!has_loopback(*port))
+		tap_skip_all("no network");
 	return d;
 }
 
