@@ -11,7 +11,7 @@
 
 /* err names the first damage with segment and offset.  *open_bytes: behind the
  * end of a log at rest, what a writer was about to commit when it died; no
- * damage.  Fills st, too. */
+ * damage.  Fills st, which is the caller's to log_stat_fini() in any case. */
 int log_verify(const char *path, struct log_stat *st, uint64_t *open_bytes,
 	       struct err *e) MUST_CHECK;
 

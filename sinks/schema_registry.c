@@ -197,6 +197,8 @@ static int ask(struct schema_registry *sr, const char *method,
 			rc = err_no_memory(e);
 			break;
 		}
+		json_decref(*doc);
+		*doc = NULL;
 		rc = ask_one(sr, &rq, subject, doc, &why);
 		if (rc != 0) {
 			*e = err_is_set(e) ? *e : why;

@@ -105,7 +105,8 @@ static int stdout_open(struct sink *snk, struct sink_held *held, struct err *e)
 	held->is_known = held->has_cursor = false;
 	if (encoding_check(&conf->encoding, false, e) != 0)
 		return -1;
-	so->encoder = encoder_new(&conf->encoding, NULL);
+	if (so->encoder == NULL) /* kept from an open() that failed */
+		so->encoder = encoder_new(&conf->encoding, NULL);
 	if (so->encoder == NULL)
 		return err_no_memory(e);
 	return take(so, e);

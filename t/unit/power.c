@@ -364,8 +364,7 @@ static bool is_log_sound(const struct places *p, uint64_t least, bool is_open)
 	       (r.last >= least || !is_open || (r.rows == 0 && !p->is_whole));
 	if (good) {
 		good = log_verify(p->log_dir, &st, &open_bytes, &e) == 0;
-		if (good)
-			log_stat_fini(&st);
+		log_stat_fini(&st);
 	}
 	if (!good)
 		printf("# %" PRIu64 " of %" PRIu64 " rows; %s %s\n", r.last, least,
