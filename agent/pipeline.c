@@ -19,7 +19,8 @@
 #include "base/note.h"
 #include "base/retry.h"
 
-/* A reader that waits for room does its duty to the server this often. */
+/* A reader that waits for room does its duty to the server this often, unless
+ * the source wants it sooner. */
 #define DUTY_MS 2000
 /* The longest a source is left alone with nothing to say. */
 #define READ_MS 10000
@@ -257,7 +258,10 @@ static int read_batch(struct pipeline *p, struct attempt *a, struct batch *b,
 static int stream(struct pipeline *p, struct attempt *a, struct err *e)
 {
 	while (!atomic_load(&p->stop)) {
-		int64_t duty = clock_mono_ms() + DUTY_MS;
+		int64_t wanted = a->src->duty_ms, duty;
+
+		duty = clock_mono_ms() +
+		       (wanted > 0 && wanted < DUTY_MS ? wanted : DUTY_MS);
 		struct batch *b = queue_room(a->queue, duty);
 
 		if (b == NULL && queue_is_abandoned(a->queue))

@@ -370,6 +370,7 @@ int pg_stream_from(struct pg *pg, uint64_t at, struct err *e)
 	/* of what the sink has committed nothing was said on this stream */
 	pg_stream_flushed(&pg->stream, pg->acked);
 	pg->watch.asked_ms = clock_mono_ms() - 9000;
+	pg->base.duty_ms = pg->stream.interval_ms;
 	pg->base.gear = "streaming";
 	return 0;
 }

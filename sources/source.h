@@ -105,6 +105,8 @@ struct source {
 	_Atomic int64_t last_heard_us;	 /* when the server last said anything */
 	/* how it reads at the moment, a constant word; NULL: it has one way */
 	const char *_Atomic gear;
+	/* set by open(): the longest that the server waits for ack(); 0: no limit */
+	int64_t duty_ms;
 	char place[128]; /* reader's own: where it is, for error context */
 };
 
