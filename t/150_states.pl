@@ -191,10 +191,11 @@ scenario 'slot_at_risk: the server is about to give the slot up' => sub {
 	close $w;
 	$rig->query("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i");
 	$rig->await(sub { $rig->status->{queue_bytes} > 512 << 10 }, 'a sink that takes nothing');
-	for my $i (1 .. 8) {
+	# in small steps: a whole segment more could be one too many
+	for my $i (1 .. 100) {
 		my ($safe) = $own->value('SELECT safe_wal_size FROM pg_replication_slots');
 		last if $safe < 12 << 20;
-		$own->query("CREATE TABLE noise$i AS SELECT i FROM generate_series(1, 1000) i; SELECT pg_switch_wal()");
+		$own->query("CREATE TABLE noise$i AS SELECT repeat('x', 500) FROM generate_series(1, 2000)");
 	}
 	$rig->await_said(qr/ code=slot_at_risk .*wal_status=/, 30);
 	pass('is said while there is still time');
