@@ -8,13 +8,17 @@
  * The walsender sends each message by itself, and a reader that wakes for each
  * keeps it busy with that.  So while data pours in the socket is told to wake us
  * only for a good amount of it (SO_RCVLOWAT) and is looked at every few
- * milliseconds anyway; when little comes, a single byte wakes. */
+ * milliseconds anyway; when little comes, a single byte wakes.
+ *
+ * That amount is what libpq's buffer holds, and it is asked to read once between
+ * two waits: with more than 32 KiB in a larger buffer it calls recv() until
+ * nothing is left, for one of the messages each time, and the server then sends
+ * them as slowly as that. */
 #include "config.h"
 #include "sources/pg_stream.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -23,7 +27,7 @@
 
 #define FEEDBACK_MS 10000
 #define FEEDBACK_PAUSE_MS 100
-#define GATHER_BYTES 65536
+#define GATHER_BYTES 16384
 #define GATHER_MS 5
 #define POUR_BYTES 8192	  /* in GATHER_MS: that is pouring */
 #define TRICKLE_BYTES 2048 /* in GATHER_MS: no more */
@@ -211,6 +215,7 @@ static int take_frame(struct pg_stream *st, struct slice bytes,
 		st->received = f.end;
 	st->window_bytes += bytes.n;
 	st->heard_ms = st->now_ms;
+	st->came_in = true;
 	if (f.type == 'w') {
 		*heard = PG_HEARD_MESSAGE;
 		*msg = f.payload;
@@ -298,22 +303,6 @@ static void judge_rate(struct pg_stream *st, int64_t now)
 	st->window_bytes = 0;
 }
 
-/* libpq reads as much as its buffer has room for, and makes it larger when it is
- * called again: so it comes to take all that was gathered at once. */
-static void consume(struct pg_stream *st)
-{
-	int left = 0;
-
-	for (int i = 0; i < 4; i++) {
-		if (PQconsumeInput(st->s->c) == 0)
-			st->is_lost = true;
-		/* of what the cipher holds the socket does not know */
-		if (!st->is_encrypted &&
-		    (ioctl(PQsocket(st->s->c), FIONREAD, &left) != 0 || left == 0))
-			break;
-	}
-}
-
 bool pg_stream_wait(struct pg_stream *st, int64_t until_ms, int wake_fd)
 {
 	struct pollfd fds[2] = {
@@ -326,13 +315,18 @@ bool pg_stream_wait(struct pg_stream *st, int64_t until_ms, int wake_fd)
 	judge_rate(st, now);
 	if (st->is_pouring && until_ms > now + GATHER_MS)
 		until_ms = now + GATHER_MS;
-	/* bytes may wait in the cipher's buffer, where poll does not see them */
-	if (st->is_encrypted && until_ms > now + FEEDBACK_PAUSE_MS)
+	/* bytes may wait in the cipher's buffer, where poll does not see them,
+	 * and one read brings one of the server's messages */
+	if (st->is_encrypted && st->came_in)
+		until_ms = now;
+	else if (st->is_encrypted && until_ms > now + FEEDBACK_PAUSE_MS)
 		until_ms = now + FEEDBACK_PAUSE_MS;
+	st->came_in = false;
 	poll(fds, 2, clock_poll_ms(until_ms));
 	if (st->unsent)
 		st->unsent = PQflush(st->s->c) > 0;
-	consume(st);
+	if (PQconsumeInput(st->s->c) == 0)
+		st->is_lost = true;
 	st->now_ms = clock_mono_ms();
 	return fds[1].revents != 0;
 }

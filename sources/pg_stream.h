@@ -38,6 +38,7 @@ struct pg_stream {
 	int64_t window_ms;
 	size_t window_bytes;
 	bool is_encrypted;
+	bool came_in; /* something, since the last wait */
 };
 
 enum pg_heard {
