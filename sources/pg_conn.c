@@ -163,6 +163,12 @@ static int connect_error(struct pg_session *s, struct err *e)
 	if (strstr(text, "unsupported startup parameter") != NULL)
 		memcpy(state, "08P01", 6);
 	pg_state_error(state, line, NULL, e);
+	/* libpq has read the conninfo and tried nothing */
+	if (strncmp(text, "invalid ", 8) == 0 ||
+	    strncmp(text, "could not match ", 16) == 0) {
+		e->code = CODE_source_config;
+		err_hint(e, "Mend the conninfo.");
+	}
 	if (PQconnectionNeedsPassword(s->c)) {
 		e->code = CODE_source_refused;
 		err_hint(e, "Give the option password, or use a method of pg_hba.conf that needs none.");

@@ -115,6 +115,14 @@ is($rc, 5, '5: check cannot reach the source');
 $pg->query("SELECT pg_drop_replication_slot('leat_codes')");
 ends_with($rig, 7, '7: the stream cannot be resumed');
 
+for my $case (['sslmode=lax', 'sslmode'], ['target_session_attrs=some', 'target_session_attrs']) {
+	my ($keyword, $value) = split /=/, $case->[0];
+	my $bad = Leat::Rig->new($pg, 'bad_' . $keyword, pipeline => 'exit_on_stop = yes',
+		conninfo => { $keyword => $value });
+	ends_with($bad, 7, "7: a conninfo with $case->[0]");
+	like($bad->said, qr/invalid $keyword value.*code=source_config/, 'which is what it complains of');
+}
+
 # 8
 my $big = Leat::Rig->new($pg, 'big', log => 'max_event_size = 64KiB',
 	pipeline => "exit_on_stop = yes\non_reject = block");
