@@ -10,21 +10,17 @@
 # It makes no topic by itself.  proxied => 1: a second listener behind a
 # Leat::Proxy ($kafka->proxy), at $kafka->proxied.
 #
-# The jars come from Maven, once, into a directory outside of the tree:
+# The jars come from Maven (Leat::Maven); Leat::Kafka->fetch gets them, for ./dev.
 #
-#	LEAT_CACHE          that directory (default: $XDG_CACHE_HOME/leat, or
-#	                    ~/.cache/leat)
 #	LEAT_KAFKA_VERSION  the broker's version (default: 4.3.1)
-#
-# Tests never fetch them: Leat::Kafka->fetch does, for ./dev.
 package Leat::Kafka;
 use strict;
 use warnings;
 
 use Carp qw(croak);
-use File::Path qw(make_path remove_tree);
 use Time::HiRes qw(sleep time);
 
+use Leat::Maven;
 use Leat::Process;
 use Leat::Proxy;
 use Leat::Test ();
@@ -37,77 +33,38 @@ my $count = 0;
 
 sub version { return $ENV{LEAT_KAFKA_VERSION} || DEFAULT_VERSION }
 
-sub cache {
-	my $home = $ENV{XDG_CACHE_HOME} || (defined $ENV{HOME} ? "$ENV{HOME}/.cache" : '/nonexistent');
-	return $ENV{LEAT_CACHE} || "$home/leat";
-}
-
-sub jars {
-	my ($version) = @_;
-	return cache() . '/kafka-' . ($version || version());
-}
-
-sub has_program {
-	my ($name) = @_;
-	return scalar grep { -x "$_/$name" } split /:/, $ENV{PATH};
-}
+sub jars_name { return 'kafka-' . ($_[0] || version()) }
 
 sub need {
 	Leat::Test::need_loopback('kafka');
 	for my $program (qw(java kcat)) {
-		Leat::Test::skip_or_fail('kafka', "no $program") unless has_program($program);
+		Leat::Test::skip_or_fail('kafka', "no $program") unless Leat::Maven::has_program($program);
 	}
-	Leat::Test::skip_or_fail('kafka', 'no Kafka ' . version() . ' in ' . cache() .
-		' (./dev servers kafka fetches it)') unless -e jars() . '/complete';
+	Leat::Test::skip_or_fail('kafka', 'no Kafka ' . version() . ' in ' . Leat::Maven::cache() .
+		' (./dev servers kafka fetches it)') unless Leat::Maven::find(jars_name());
 	Leat::Test::skip_or_fail('kafka', 'built without the Kafka sink')
 		unless Leat::Test::has_feature('KAFKA');
 }
-
-my $pom = <<'XML';
-<project><modelVersion>4.0.0</modelVersion>
-<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
-<dependencies>
-<dependency><groupId>org.apache.kafka</groupId>
-<artifactId>kafka_2.13</artifactId><version>VERSION</version></dependency>
-<dependency><groupId>org.apache.kafka</groupId>
-<artifactId>kafka-tools</artifactId><version>VERSION</version>
-<exclusions><exclusion><groupId>org.slf4j</groupId>
-<artifactId>slf4j-reload4j</artifactId></exclusion></exclusions></dependency>
-<dependency><groupId>org.slf4j</groupId>
-<artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-</dependencies></project>
-XML
 
 # The jars of a version into the cache; returns their directory.
 sub fetch {
 	my ($class, $version) = @_;
 	$version ||= version();
-	my $dir = jars($version);
-	return $dir if -e "$dir/complete";
-	croak "no mvn to fetch Kafka $version with" unless has_program('mvn');
-	make_path($dir);
-	my $tmp = cache() . "/tmp.$$";
-	make_path($tmp);
-	Leat::Test::spew("$tmp/pom.xml", $pom =~ s/VERSION/$version/gr);
-	my ($rc, $out, $err) = Leat::Test::run_command({ timeout => 900 }, 'mvn', '-q', '-B',
-		'-f', "$tmp/pom.xml", "-Dmaven.repo.local=$tmp/m2",
-		'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies',
-		'-DincludeScope=runtime', "-DoutputDirectory=$dir");
-	remove_tree($tmp);
-	croak "mvn ended with $rc: $out$err" if $rc;
-	Leat::Test::spew("$dir/complete", '');
-	return $dir;
+	return Leat::Maven::fetch_jars(jars_name($version), "org.apache.kafka:kafka_2.13:$version",
+		"org.apache.kafka:kafka-tools:$version", 'org.slf4j:slf4j-simple:1.7.36');
 }
 
 # --- the broker
 
-# new(conf => { name => value }, version => text, proxied => 1, start => 0)
+# new(conf => { name => value }, version => text, proxied => 1, start => 0,
+#	jvm => [option, ...])
 sub new {
 	my ($class, %opt) = @_;
 	my $name = 'kafka' . $count++;
 	my $dir = Leat::Test::tmpdir($name);
 	my $self = bless { name => $name, dir => $dir, log => "$dir/log",
 		version => $opt{version} || version(), conf => $opt{conf} || {},
+		jvm => $opt{jvm} || ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
 		map { $_ => Leat::Test::free_port() } qw(port controller inner) }, $class;
 	$self->{proxy} = Leat::Proxy->new($self->{inner}) if $opt{proxied};
 	$self->configure;
@@ -152,10 +109,10 @@ sub java {
 	my ($self, $what, @words) = @_;
 	return Leat::Test::start_command({ name => "$self->{name}.$what", cwd => $self->{dir},
 		out => $self->{log}, err => $self->{log} },
-		'java', '-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:-UsePerfData', '-XX:TieredStopAtLevel=1',
+		'java', @{ $self->{jvm} }, '-XX:-UsePerfData',
 		'-Djava.awt.headless=true', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
 		'-Dorg.slf4j.simpleLogger.showDateTime=true',
-		'-cp', jars($self->{version}) . '/*', @words);
+		'-cp', Leat::Maven::dir(jars_name($self->{version})) . '/*', @words);
 }
 
 sub start {
@@ -184,6 +141,7 @@ sub freeze { $_[0]{process}->signal('STOP'); return $_[0] }
 sub resume { $_[0]{process}->signal('CONT'); return $_[0] }
 
 sub port { return $_[0]{port} }
+sub pid { return $_[0]{process}->pid }
 sub bootstrap { return "127.0.0.1:$_[0]{port}" }
 sub proxy { return $_[0]{proxy} }
 sub proxied { return '127.0.0.1:' . $_[0]{proxy}->port }
