@@ -214,7 +214,15 @@ static int read_once(struct reading *r, int64_t *end, struct err *e)
 	rd_kafka_get_watermark_offsets(r->rk, rd_kafka_topic_name(r->rkt), 0,
 				       &low, &high);
 	rd_kafka_consume_stop(r->rkt, 0);
-	return rc != 0 ? rc : high > *end;
+	if (rc != 0)
+		return rc;
+	/* who has just become leader may learn late how far is committed; the
+	 * bounds do not go back (KIP-207), but what can be fetched does */
+	if (*end < stable)
+		return err_set(e, CODE_sink_unreachable,
+			       "topic \"%s\" was read up to offset %" PRId64 " only, and goes on to %" PRId64,
+			       rd_kafka_topic_name(r->rkt), *end, stable);
+	return high > *end;
 }
 
 static int open_reader(struct reading *r, const struct kafka_conf *c,
@@ -225,6 +233,8 @@ static int open_reader(struct reading *r, const struct kafka_conf *c,
 		{"enable.partition.eof", "true"},
 		{"fetch.wait.max.ms", "10"},
 		{"fetch.error.backoff.ms", "20"},
+		/* what was deleted meanwhile is an error and not the end */
+		{"auto.offset.reset", "error"},
 		{"check.crcs", "true"},
 	};
 	rd_kafka_conf_t *rkc = kafka_conf_make(c, RD_KAFKA_CONSUMER, &r->owner,
@@ -310,8 +320,10 @@ int kafka_progress_read(struct kafka_progress *p, const struct kafka_conf *c,
 	int n = -1;
 
 	p->has = false;
+	/* one that was claimed is there, although not each broker may know it */
 	if (open_reader(&r, c, topic, "read_committed", e) == 0)
-		n = kafka_admin_partitions(r.rk, r.rkt, e);
+		n = to_end ? kafka_admin_await(r.rk, r.rkt, e)
+			   : kafka_admin_partitions(r.rk, r.rkt, e);
 	if (n > 1)
 		n = err_set(e, CODE_sink_config,
 			    "topic \"%s\" must have one partition, and has %d",

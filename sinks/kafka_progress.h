@@ -38,8 +38,8 @@ int kafka_writer_name(char out[KAFKA_WRITER_SIZE], struct err *e);
 
 /* Reads what is committed in the topic, by a handle of its own: cursor, table
  * versions into reg, notes of topics into t.  A topic that does not exist holds
- * nothing.  to_end: transactions that are open there are waited for a little, and
- * whose they are is said. */
+ * nothing.  to_end: it was claimed, so it exists; transactions that are open there
+ * are waited for a little, and whose they are is said. */
 int kafka_progress_read(struct kafka_progress *p, const struct kafka_conf *c,
 			const char *topic, const char *component, bool to_end,
 			struct registry *reg, struct kafka_topics *t,
