@@ -115,6 +115,8 @@ static int check_own(const struct kafka_sink *ks, struct err *e)
 		"progress topic \"%s\" came back at commit %" PRIu64 ", but %" PRIu64 " had been acknowledged",
 		ks->topic.p, p->has ? p->commit : 0, ks->commit);
 	err_detail(e, "Data that the brokers had taken are gone from them.");
+	err_hint(e, "Restore the topic, or stop the agent and go on behind the gap with `leat offsets set %s slot --accept-gap`.",
+		 ks->base.pipeline);
 	return -1;
 }
 
@@ -158,6 +160,7 @@ static enum verdict put_progress(struct kafka_sink *ks, struct slice cursor,
 	if (v == VERDICT_OK)
 		v = kafka_progress_put_topics(&ks->progress, ks->txn,
 					      &ks->topics, e);
+	fault(FAULT_kafka_progress);
 	if (v == VERDICT_OK)
 		v = kafka_progress_put_cursor(&ks->progress, ks->txn, cursor,
 					      buf_get(&ks->open_txn),
@@ -175,6 +178,7 @@ static int announce(struct kafka_sink *ks, struct err *e)
 	    put_progress(ks, ks->progress.cursor, e) == VERDICT_OK &&
 	    kafka_txn_commit(ks->txn, e) == VERDICT_OK) {
 		ks->commit++;
+		fault(FAULT_kafka_announced);
 		return 0;
 	}
 	return err_set(e, CODE_sink_doubt, "the first commit failed");
@@ -191,9 +195,12 @@ static int open_all(struct kafka_sink *ks, struct registry *reg, struct err *e)
 	ks->message_max = (size_t)kafka_conf_number(ks->topics.rk,
 						    "message.max.bytes");
 	if (kafka_progress_claim(&ks->progress, c, ks->topics.rk, ks->topic.p,
-				 e) != 0 ||
-	    read_back(ks, true, reg, e) != 0 || check_own(ks, e) != 0)
+				 e) != 0)
 		return -1;
+	fault(FAULT_kafka_claim);
+	if (read_back(ks, true, reg, e) != 0 || check_own(ks, e) != 0)
+		return -1;
+	fault(FAULT_kafka_read);
 	if (ks->progress.has)
 		ks->commit = ks->progress.commit;
 	return announce(ks, e);

@@ -180,8 +180,10 @@ static rd_kafka_resp_err_t on_sent(rd_kafka_t *rk, int fd, const char *broker,
 
 	(void)rk, (void)fd, (void)broker, (void)id;
 	(void)version, (void)corr, (void)size;
-	if (api == API_END_TXN)
+	if (api == API_END_TXN) {
 		atomic_fetch_add(&t->ends_sent, 1);
+		fault(FAULT_kafka_sent);
+	}
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -254,6 +256,7 @@ struct kafka_txn *kafka_txn_open(const struct kafka_conf *c, const char *id,
 	rkc = make_conf(t, id, e);
 	if (rkc != NULL)
 		t->rk = kafka_handle_new(RD_KAFKA_PRODUCER, rkc, e);
+	fault(FAULT_kafka_fence);
 	if (t->rk != NULL &&
 	    (c->delivery == DELIVERY_AT_LEAST_ONCE ||
 	     settle(t, KAFKA_INIT, rd_kafka_init_transactions(t->rk, INIT_MS),
@@ -275,6 +278,7 @@ void kafka_txn_close(struct kafka_txn *t)
 	/* else readers wait for its timeout */
 	if (t->is_open && !t->is_ending && !t->is_spoiled &&
 	    t->conf->delivery == DELIVERY_EXACTLY_ONCE) {
+		fault(FAULT_kafka_abort);
 		error = rd_kafka_abort_transaction(t->rk, ABORT_MS);
 		if (error != NULL)
 			rd_kafka_error_destroy(error);
@@ -310,6 +314,7 @@ enum verdict kafka_txn_begin(struct kafka_txn *t, struct err *e)
 {
 	enum verdict v = VERDICT_OK;
 
+	fault(FAULT_kafka_begin);
 	if (t->conf->delivery == DELIVERY_EXACTLY_ONCE)
 		v = settle(t, KAFKA_BEGIN, rd_kafka_begin_transaction(t->rk), e);
 	if (v != VERDICT_OK)
@@ -317,6 +322,7 @@ enum verdict kafka_txn_begin(struct kafka_txn *t, struct err *e)
 	atomic_store(&t->ends_sent, 0);
 	t->is_open = true;
 	t->begun_ms = clock_mono_ms();
+	fault(FAULT_kafka_empty);
 	return VERDICT_OK;
 }
 
@@ -393,7 +399,15 @@ static enum verdict end_flushed(struct kafka_txn *t, struct err *e)
 	return v;
 }
 
-/* A request that is still on its way could end a later transaction. */
+/* Of a transaction that is committed: is a request for that still on its way?  It
+ * could end a later transaction. */
+static bool is_stray(const struct kafka_txn *t, unsigned ends, int64_t took)
+{
+	if (fault_mutates("trust_ends", ""))
+		return false;
+	return ends > 1 || took >= t->request_ms;
+}
+
 static enum verdict in_doubt(struct kafka_txn *t, unsigned ends, int64_t took,
 			     struct err *e)
 {
@@ -428,7 +442,7 @@ enum verdict kafka_txn_commit(struct kafka_txn *t, struct err *e)
 	t->is_open = t->is_ending = false;
 	t->failed = RD_KAFKA_RESP_ERR_NO_ERROR;
 	t->rested_ms = clock_mono_ms() + REST_MS;
-	if (fault(FAULT_kafka_committed) || ends > 1 || took >= t->request_ms)
+	if (fault(FAULT_kafka_committed) || is_stray(t, ends, took))
 		return in_doubt(t, ends, took, e);
 	return VERDICT_OK;
 }

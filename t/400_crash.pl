@@ -60,13 +60,6 @@ use constant CATCH_UP => 120;
 
 alarm($ENV{LEAT_TEST_TIMEOUT} || 600 + 120 * $rounds * max(1, $kills / 60));
 
-# Another one for each commit, the same again for the same.
-sub seed_of_commit {
-	return time % 1_000_000 if is_long();
-	my ($rc, $out) = run_command('git', '-c', 'safe.directory=*', '-C', $SRCDIR, 'rev-parse', 'HEAD');
-	return $rc == 0 && $out =~ /^([0-9a-f]{5})/ ? hex $1 : time % 1_000_000;
-}
-
 # --- one pipeline and its log
 
 my ($pg, $round, %count, %hits, %total, @born, @wrong, @bursts, %broken, $is_over);

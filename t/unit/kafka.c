@@ -232,24 +232,82 @@ static const struct {
 	{API_END, 0, 0, true, VERDICT_OK, CODE_none, "nothing goes wrong"},
 	{API_ADD, 2, E(CONCURRENT_TRANSACTIONS), true, VERDICT_OK, CODE_none,
 	 "the last transaction is not done"},
+	{API_ADD, 1, E(COORDINATOR_NOT_AVAILABLE), true, VERDICT_OK, CODE_none,
+	 "a coordinator that is away"},
+	{API_ADD, 1, E(COORDINATOR_LOAD_IN_PROGRESS), true, VERDICT_OK,
+	 CODE_none, "one that has just begun"},
+	{API_ADD, 1, E(NOT_COORDINATOR), true, VERDICT_OK, CODE_none,
+	 "one that is no longer it"},
 	{API_PRODUCE, 1, E(NOT_LEADER_FOR_PARTITION), true, VERDICT_OK,
 	 CODE_none, "a leader that moved"},
+	{API_PRODUCE, 1, E(NOT_ENOUGH_REPLICAS), true, VERDICT_OK, CODE_none,
+	 "too few copies for a moment"},
+	{API_PRODUCE, 1, E(NOT_ENOUGH_REPLICAS_AFTER_APPEND), true, VERDICT_OK,
+	 CODE_none, "or behind the writing"},
 	{API_END, 2, E(_TRANSPORT), true, VERDICT_REWIND, CODE_sink_doubt,
 	 "a commit that was sent three times"},
 	{API_END, 1, E(COORDINATOR_LOAD_IN_PROGRESS), true, VERDICT_REWIND,
 	 CODE_sink_doubt, "one that was sent twice"},
+	{API_END, 1, E(COORDINATOR_NOT_AVAILABLE), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "because the coordinator was away"},
+	{API_END, 1, E(NOT_COORDINATOR), true, VERDICT_REWIND, CODE_sink_doubt,
+	 "or was no longer it"},
+	{API_END, 1, E(CONCURRENT_TRANSACTIONS), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "or was busy with it"},
+	{API_END, 1, E(INVALID_PRODUCER_EPOCH), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "an epoch of before at the commit"},
+	{API_END, 1, E(UNKNOWN_PRODUCER_ID), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "a producer that the broker has forgotten"},
+	{API_END, 1, E(INVALID_PRODUCER_ID_MAPPING), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "or knows by another id"},
+	{API_END, 1, E(UNKNOWN), true, VERDICT_REWIND, CODE_sink_doubt,
+	 "an answer that says nothing"},
+	{API_END, 1, E(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), true,
+	 VERDICT_REWIND, CODE_sink_refused, "an id that is no longer allowed"},
+	{API_END, 1, E(CLUSTER_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
+	 CODE_sink_refused, "a cluster that no longer is"},
 	{API_END, 1, E(INVALID_TXN_STATE), true, VERDICT_REWIND,
 	 CODE_sink_doubt, "a transaction that the broker does not have"},
 	{API_END, 1, E(PRODUCER_FENCED), true, VERDICT_REWIND,
 	 CODE_sink_doubt, "fenced at the commit"},
 	{API_ADD, 1, E(PRODUCER_FENCED), true, VERDICT_REWIND,
 	 CODE_sink_doubt, "fenced before"},
+	{API_ADD, 1, E(INVALID_PRODUCER_EPOCH), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "fenced before, as older brokers say it"},
+	{API_ADD, 1, E(INVALID_TXN_STATE), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "a state that the broker does not like"},
+	{API_ADD, 1, E(INVALID_PRODUCER_ID_MAPPING), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "an id that has expired"},
+	{API_ADD, 1, E(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), true,
+	 VERDICT_REWIND, CODE_sink_refused, "an id that may not be used"},
+	{API_ADD, 1, E(CLUSTER_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
+	 CODE_sink_refused, "a cluster that may not"},
 	{API_ADD, 1, E(TOPIC_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
 	 CODE_sink_refused, "a topic that may not be written"},
 	{API_PRODUCE, 1, E(MSG_SIZE_TOO_LARGE), true, VERDICT_FATAL,
 	 CODE_event_rejected, "a record that the broker does not take"},
 	{API_PRODUCE, 1, E(INVALID_PRODUCER_EPOCH), true, VERDICT_REWIND,
 	 CODE_sink_doubt, "an epoch of before"},
+	{API_PRODUCE, 1, E(UNKNOWN_PRODUCER_ID), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "a partition that has forgotten the producer"},
+	{API_PRODUCE, 1, E(OUT_OF_ORDER_SEQUENCE_NUMBER), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "one that lacks something"},
+	{API_PRODUCE, 1, E(INVALID_TXN_STATE), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "one that knows of no transaction"},
+	{API_PRODUCE, 1, E(INVALID_RECORD), true, VERDICT_FATAL,
+	 CODE_event_rejected, "a record that a broker finds invalid"},
+	{API_PRODUCE, 1, E(TOPIC_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
+	 CODE_sink_refused, "a topic that may no longer be written"},
+	{API_PRODUCE, 1, E(CLUSTER_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
+	 CODE_sink_refused, "a cluster that may no longer"},
+	{API_INIT, 1, E(COORDINATOR_NOT_AVAILABLE), true, VERDICT_OK, CODE_none,
+	 "a coordinator that is away at the beginning"},
+	{API_INIT, 1, E(CONCURRENT_TRANSACTIONS), true, VERDICT_OK, CODE_none,
+	 "a transaction that is still being ended"},
+	{API_INIT, 1, E(CLUSTER_AUTHORIZATION_FAILED), false, 0,
+	 CODE_sink_refused, "a cluster that is not allowed"},
+	{API_INIT, 1, E(PRODUCER_FENCED), false, 0, CODE_sink_unreachable,
+	 "fenced at the beginning: it begins again"},
 	{API_INIT, 1, E(INVALID_TRANSACTION_TIMEOUT), false, 0,
 	 CODE_sink_config, "a timeout that is not allowed"},
 	{API_INIT, 1, E(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), false, 0,
@@ -271,6 +329,21 @@ static enum verdict one_transaction(struct kafka_txn *t, struct err *e)
 	return v;
 }
 
+/* What is good goes on, what is not begins anew; both deliver.  *Takes* t. */
+static void goes_on(struct kafka_txn *t, enum verdict v, const char *what)
+{
+	struct err e = ERR_INIT;
+
+	if (t == NULL || v != VERDICT_OK) {
+		kafka_txn_close(t);
+		t = kafka_txn_open(&conf, "id", "test", &e);
+	}
+	v = t != NULL ? one_transaction(t, &e) : VERDICT_FATAL;
+	ok(v == VERDICT_OK, "%s: and the next transaction goes through%s", what,
+	   e.msg);
+	kafka_txn_close(t);
+}
+
 static void test_mock(void)
 {
 	for (size_t i = 0; i < countof(scripts); i++) {
@@ -289,9 +362,36 @@ static void test_mock(void)
 		ok((t != NULL) == scripts[i].opens && v == scripts[i].verdict &&
 		   e.code == scripts[i].code, "%s: verdict %d %s %s",
 		   scripts[i].what, v, code_name(e.code), e.msg);
-		kafka_txn_close(t);
 		rd_kafka_mock_clear_request_errors(mock, scripts[i].api);
+		goes_on(t, v, scripts[i].what);
 	}
+}
+
+/* The answer to a commit comes later than a request is waited for, or not before
+ * the transaction is over. */
+static void test_late(int64_t transaction_ms, size_t n, const char *what)
+{
+	struct opt_list saved = conf.properties;
+	char *v[] = {(char *)(uintptr_t)"socket.timeout.ms=1000"};
+	int64_t saved_ms = conf.transaction_timeout;
+	struct err e = ERR_INIT;
+	enum verdict verdict = VERDICT_FATAL;
+	struct kafka_txn *t;
+
+	conf.properties = (struct opt_list){v, 1};
+	conf.transaction_timeout = transaction_ms;
+	for (size_t i = 0; i < n; i++)
+		rd_kafka_mock_broker_push_request_error_rtts(
+			mock, 1, API_END, 1, E(NO_ERROR), 1500);
+	t = kafka_txn_open(&conf, "id", "test", &e);
+	if (t != NULL)
+		verdict = one_transaction(t, &e);
+	ok(verdict == VERDICT_REWIND && e.code == CODE_sink_doubt,
+	   "%s: verdict %d %s %s", what, verdict, code_name(e.code), e.msg);
+	rd_kafka_mock_clear_request_errors(mock, API_END);
+	conf.properties = saved;
+	conf.transaction_timeout = saved_ms;
+	goes_on(t, verdict, what);
 }
 
 static void test_flush(void)
@@ -331,6 +431,8 @@ int main(void)
 	conf.brokers = strdup(rd_kafka_mock_cluster_bootstraps(mock));
 	rd_kafka_mock_topic_create(mock, "t", 1, 1);
 	test_mock();
+	test_late(30000, 1, "a commit that is answered late");
+	test_late(3000, 10, "one that is not answered");
 	test_flush();
 	rd_kafka_mock_cluster_destroy(mock);
 	rd_kafka_destroy(rk);

@@ -5,6 +5,8 @@
 #	print "brokers = ", $kafka->bootstrap;
 #	for ($kafka->records('shop.public.t')) { print "$_->{key} $_->{value}\n" }
 #	$kafka->kill9;  $kafka->start;
+#	my $peer = Leat::Kafka->peer('mock', 'topic');	# t/kafka_peer.c
+#	print $peer->said, $peer->ask('slow 100');
 #
 # One node in one JVM, broker and controller (KRaft), on 127.0.0.1 at free ports.
 # It makes no topic by itself.  proxied => 1: a second listener behind a
@@ -18,6 +20,7 @@ use strict;
 use warnings;
 
 use Carp qw(croak);
+use IPC::Open2 qw(open2);
 use Time::HiRes qw(sleep time);
 
 use Leat::Maven;
@@ -66,12 +69,18 @@ sub new {
 		version => $opt{version} || version(), conf => $opt{conf} || {},
 		jvm => $opt{jvm} || ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
 		map { $_ => Leat::Test::free_port() } qw(port controller inner) }, $class;
-	$self->{proxy} = Leat::Proxy->new($self->{inner}) if $opt{proxied};
+	$self->{proxy} = Leat::Proxy->new($self->{inner}, is_kafka => 1) if $opt{proxied};
 	$self->configure;
 	$self->java('format', 'kafka.tools.StorageTool', 'format', '-t', cluster_id(),
 		'-c', "$dir/server.properties")->wait(START) == 0 or croak 'format: ' . $self->log_text;
 	$self->start unless exists $opt{start} && !$opt{start};
 	return $self;
+}
+
+# One that runs elsewhere, to be read: "127.0.0.1:9092".
+sub at {
+	my ($class, $bootstrap) = @_;
+	return bless { port => $bootstrap =~ s/.*://r }, $class;
 }
 
 sub cluster_id {
@@ -217,6 +226,44 @@ sub records {
 	# in an array, for whoever only counts them
 	my @sorted = sort { $a->{partition} <=> $b->{partition} || $a->{offset} <=> $b->{offset} } @records;
 	return @sorted;
+}
+
+# --- t/kafka_peer.c; it is killed when nobody holds it any more
+
+sub peer {
+	my ($class, @words) = @_;
+	my $self = bless {}, 'Leat::Kafka::Peer';
+	$self->{pid} = open2($self->{out}, $self->{in}, "$Leat::Test::BUILDDIR/t/kafka_peer", @words);
+	return $self->hear;
+}
+
+package Leat::Kafka::Peer;
+
+sub hear {
+	my ($self) = @_;
+	my $line = readline $self->{out};
+	Carp::croak('kafka_peer ended') unless defined $line;
+	chomp($self->{said} = $line);
+	return $self;
+}
+
+sub said { return $_[0]{said} }
+
+# Dies when it does not go through.
+sub ask {
+	my ($self, $line) = @_;
+	print { $self->{in} } "$line\n";
+	$self->{in}->flush;
+	Carp::croak("kafka_peer, $line: $self->{said}") if $self->hear->{said} ne 'ok';
+	return $self;
+}
+
+sub DESTROY {
+	my ($self) = @_;
+	local $?;
+	# others may have inherited the pipe
+	kill 'KILL', $self->{pid};
+	waitpid $self->{pid}, 0;
 }
 
 1;

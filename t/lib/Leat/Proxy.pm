@@ -10,6 +10,10 @@
 #	$proxy->dribble; the server's bytes go on one by one, until pass
 #	$proxy->alter(n, how);  alters n changes in replication (Leat::Meddler);
 #			 connections made after the first such call only
+#	$proxy->stray(api, n, how, ms);  the next n requests of that kind to Kafka go
+#			 astray (Leat::Stray)
+#	$proxy->release; those that are held arrive
+#	$proxy->answers	 -> what those that have arrived were answered
 #	$proxy->cut;	 ends all connections in order (FIN)
 #	$proxy->reset;	 ends them with RST
 #	$proxy->cut_after(n);	cuts when n more bytes came from the server
@@ -27,15 +31,17 @@ use IO::Handle;
 use IO::Select;
 use IO::Socket::INET;
 use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
+use Time::HiRes qw(time);
 
 use Leat::Meddler;
+use Leat::Stray;
 use Leat::Test ();
 
 use constant CHUNK => 65536;
 use constant DRIBBLE => 0.0002;	# seconds from byte to byte
 
 sub new {
-	my ($class, $upstream) = @_;
+	my ($class, $upstream, %opt) = @_;
 	my $listen = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1')
 		or croak "proxy: $@";
 	socketpair my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC or croak "socketpair: $!";
@@ -44,7 +50,7 @@ sub new {
 	$self->{process} = Leat::Process->start({ dir => Leat::Test::tmpdir(), name => 'proxy',
 		setup => sub {
 			close $ours;
-			serve({ listen => $listen, control => $theirs, upstream => $upstream });
+			serve({ %opt, listen => $listen, control => $theirs, upstream => $upstream });
 		} });
 	close $theirs;
 	close $listen;
@@ -75,6 +81,15 @@ for my $word (qw(cut_after freeze)) {
 
 sub alter { $_[0]->ask("alter $_[1] $_[2]"); return $_[0] }
 
+sub stray {
+	my ($self, $api, $n, $how, $ms) = @_;
+	$self->ask("stray $api $n $how " . int($ms || 0));
+	return $self;
+}
+
+sub release { $_[0]->ask('release'); return $_[0] }
+sub answers { return split / /, $_[0]->ask('answers') }
+
 sub count {
 	my %count;
 	@count{qw(accepted open up down)} = split / /, $_[0]->ask('count');
@@ -88,10 +103,12 @@ sub stop { $_[0]{process}->kill9 }
 sub serve {
 	my ($state) = @_;
 	$SIG{PIPE} = 'IGNORE';
-	%$state = (%$state, mode => 'pass', pairs => {}, accepted => 0, up => 0, down => 0);
+	%$state = (%$state, mode => 'pass', pairs => {}, accepted => 0, up => 0, down => 0,
+		wish => { n => 0 }, strays => [], answers => []);
 	while (1) {
 		my ($readers, $writers) = wanted($state);
-		my ($r, $w) = IO::Select->select($readers, $writers, undef, 1);
+		my ($r, $w) = IO::Select->select($readers, $writers, undef, @{ $state->{strays} } ? 0.02 : 1);
+		deliver_strays($state);
 		for my $handle (@{ $r || [] }, @{ $w || [] }) {
 			if ($handle == $state->{control}) {
 				obey($state);
@@ -134,6 +151,7 @@ sub accept_one {
 	setsockopt $client, IPPROTO_TCP, TCP_NODELAY, 1;
 	my $up = { from => $client, to => $server, pending => '', is_up => 1,
 		number => $state->{accepted} };
+	$up->{stray} = Leat::Stray->new if $state->{is_kafka};
 	my $down = { from => $server, to => $client, pending => '', other => $up,
 		number => $state->{accepted} };
 	$down->{meddler} = Leat::Meddler->new if defined $state->{how};
@@ -192,11 +210,46 @@ sub took {
 		}
 	}
 	$bytes = $s->{meddler}->pass($bytes, $state->{how}, \$state->{alter}) if $s->{meddler};
+	return astray($state, $s, $bytes) if $s->{stray};
+	put($state, $s, $bytes);
+	return 0;
+}
+
+sub put {
+	my ($state, $s, $bytes) = @_;
 	$s->{pending} .= $bytes;
-	return 0 unless length $s->{pending};
+	return unless length $s->{pending};
 	my $n = push_out($state, $s);
 	substr($s->{pending}, 0, $n, '') if $n;
-	return 0;
+}
+
+# As took.
+sub astray {
+	my ($state, $s, $bytes) = @_;
+	my $wish = $state->{wish};
+	my ($out, $request) = $s->{stray}->pass($bytes, $wish);
+	put($state, $s, $out);
+	return 0 unless defined $request;
+	if ($wish->{how} eq 'twice') {
+		push @{ $state->{answers} }, Leat::Stray::deliver($state->{upstream}, $request);
+		put($state, $s, $request);
+		return astray($state, $s, $s->{stray}->rest);
+	}
+	push @{ $state->{strays} }, { request => $request,
+		due => $wish->{how} eq 'held' ? undef : time + $wish->{ms} / 1000 };
+	# what came before it on its connection gets there
+	$s->{to}->blocking(1);
+	syswrite $s->{to}, $s->{pending};
+	close_pair($state, $s, 1);
+	return 1;
+}
+
+sub deliver_strays {
+	my ($state) = @_;
+	my $now = time;
+	my @due = grep { defined $_->{due} && $_->{due} <= $now } @{ $state->{strays} } or return;
+	$state->{strays} = [grep { !defined $_->{due} || $_->{due} > $now } @{ $state->{strays} }];
+	push @{ $state->{answers} }, map { Leat::Stray::deliver($state->{upstream}, $_->{request}) } @due;
 }
 
 sub close_pair {
@@ -239,6 +292,13 @@ sub obey {
 		$state->{cut_after} = $1;
 	} elsif ($word =~ /^alter (\d+) (\w+)$/) {
 		@$state{qw(alter how)} = ($1, $2);
+	} elsif ($word =~ /^stray (\d+) (\d+) (late|held|twice) (\d+)$/) {
+		$state->{wish} = { api => $1, n => $2, how => $3, ms => $4 };
+	} elsif ($word eq 'release') {
+		$_->{due} = 0 for @{ $state->{strays} };
+		deliver_strays($state);
+	} elsif ($word eq 'answers') {
+		$answer = join ' ', @{ $state->{answers} };
 	} elsif ($word eq 'count') {
 		$answer = join ' ', $state->{accepted}, keys(%{ $state->{pairs} }) / 2,
 			$state->{up}, $state->{down};

@@ -38,7 +38,7 @@ our @EXPORT = (@Test::More::EXPORT, qw(
 	tmpdir slurp spew append free_port poll_until
 	run_leat start_leat run_command start_command
 	write_conf events status json_lines
-	skip_or_fail need_loopback need_feature has_feature is_long));
+	skip_or_fail need_loopback need_feature has_feature is_long seed_of_commit));
 
 our ($LEAT, $SRCDIR, $BUILDDIR);
 my ($tmpdir, $owner);
@@ -209,6 +209,14 @@ sub status {
 # --- what the machine has
 
 sub is_long { return $ENV{LEAT_TEST_LONG} ? 1 : 0 }
+
+# A seed: another one for each commit, the same again for the same; the long forms
+# have the time's.
+sub seed_of_commit {
+	return time % 1_000_000 if is_long();
+	my ($rc, $out) = run_command('git', '-c', 'safe.directory=*', '-C', $SRCDIR, 'rev-parse', 'HEAD');
+	return $rc == 0 && $out =~ /^([0-9a-f]{5})/ ? hex $1 : time % 1_000_000;
+}
 
 # Ends the test: skipped, or failed where LEAT_TEST_REQUIRE has the word.
 sub skip_or_fail {
