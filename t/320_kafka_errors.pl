@@ -6,11 +6,12 @@
 use Leat::Test;
 use Leat::Postgres;
 use Leat::Kafka;
+use Leat::Maven;
 use Leat::Rig;
 
 need_feature('KAFKA');
 Leat::Postgres->need;
-skip_or_fail('kafka', 'no kcat') unless Leat::Kafka::has_program('kcat');
+skip_or_fail('kafka', 'no kcat') unless Leat::Maven::has_program('kcat');
 
 # Kafka's protocol: kinds of requests, and errors
 use constant { PRODUCE => 0, INIT_ID => 22, ADD => 24, END_TXN => 26, MANY => 60 };
