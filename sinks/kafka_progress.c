@@ -306,6 +306,9 @@ static int read_to_end(struct reading *r, const struct kafka_conf *c,
 		"topic \"%s\": another producer (%s) has a transaction open at offset %" PRId64,
 		rd_kafka_topic_name(r->rkt), agent, end);
 	err_detail(e, "What it holds is not known before it ends or times out.");
+	/* Kafka 4.3.1 forgets to end those of partitions without a leader */
+	err_hint(e, "If it outlives every timeout, the brokers have lost it: `kafka-transactions.sh --bootstrap-server %s abort --topic %s --partition 0 --start-offset %" PRId64 "` ends it, and find-hanging --broker-id N lists those of other partitions.",
+		 c->brokers, rd_kafka_topic_name(r->rkt), end);
 	return -1;
 }
 

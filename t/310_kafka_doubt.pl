@@ -200,6 +200,25 @@ scenario 'somebody else\'s transaction that is open there' => sub {
 	$rig->stop;
 };
 
+scenario 'one that nobody ends' => sub {
+	my $rig = rig('orphan');
+	$rig->start->await_running;
+	$rig->insert(1);
+	await_ids($rig, 1);
+	$rig->stop;
+	# it is killed at once
+	Leat::Kafka->peer('txn', $kafka->bootstrap, 'orphan', progress($rig), 'begin', "agent nowhere");
+	$rig->start;
+	my $st = $rig->await_status('retrying', 'sink_unreachable');
+	my ($words) = $st->{hint} =~ /`kafka-transactions\.sh (.*?)`/;
+	ok($words, 'has a hint with a command');
+	$kafka->tool('org.apache.kafka.tools.TransactionsCommand', split / /, $words);
+	$rig->await_running;
+	$rig->insert(2);
+	await_ids($rig, 1, 2);
+	$rig->stop;
+};
+
 scenario 'somebody else\'s record that is committed there' => sub {
 	my $rig = rig('junk');
 	$rig->start->await_running;

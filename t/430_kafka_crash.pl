@@ -152,7 +152,7 @@ sub broken_line {
 sub stray {
 	my ($api, $how) = @_;
 	my $was = () = $kafka->proxy->answers;
-	for my $n (1 .. $api == INIT_ID ? 1 : 2) {
+	for my $n (1 .. ($api == INIT_ID ? 1 : 2)) {
 		$kafka->proxy->stray($api, 1, $how, 50 + rand 1000);
 		start() if $n == 1;
 		sleep 0.5 + rand 0.7;
@@ -217,6 +217,10 @@ sub fight {
 	die 'the fenced agent ended with ' . $first->status . ': ' . $first->err unless $first->status == 10;
 	$count{fenced}++;
 	@agents = ($second);
+	# it has ended before it could be killed
+	kill_agents(0);
+	start();
+	sleep rand 0.5;
 }
 
 # Steps, each with the kills that it costs; what is not named costs one.
@@ -318,7 +322,7 @@ sub begin {
 	$pg = Leat::Postgres->new(name => "pg$round", conf => { wal_keep_size => '8GB' });
 	$line = Leat::Proxy->new($pg->port);
 	Leat::Load->prepare($pg);
-	$kafka = Leat::Kafka->new(proxied => 1);
+	$kafka = Leat::Kafka->new(proxied => 1, apart => 1);
 	my $conninfo = $pg->conninfo(port => $line->port);
 	@confs = map { write_conf(<<"CONF", "round$round/leat$_->[0].conf") } ['', $kafka->proxied], ['2', $kafka->bootstrap];
 state_dir = "$dir/state$_->[0]"

@@ -12,6 +12,12 @@
 # It makes no topic by itself.  proxied => 1: a second listener behind a
 # Leat::Proxy ($kafka->proxy), at $kafka->proxied.
 #
+# apart => 1: the controller is a process of its own, which outlives a broker that is
+# killed.  Where both are one, a new one of them coordinates transactions before the
+# old one's session is over; it then finds partitions without a leader, and Kafka
+# 4.3.1 takes these for deleted ones and leaves out the markers of transactions:
+# readers of what is committed wait there for ever.
+#
 # The jars come from Maven (Leat::Maven); Leat::Kafka->fetch gets them, for ./dev.
 #
 #	LEAT_KAFKA_VERSION  the broker's version (default: 4.3.1)
@@ -59,8 +65,8 @@ sub fetch {
 
 # --- the broker
 
-# new(conf => { name => value }, version => text, proxied => 1, start => 0,
-#	jvm => [option, ...])
+# new(conf => { name => value }, version => text, proxied => 1, apart => 1,
+#	start => 0, jvm => [option, ...])
 sub new {
 	my ($class, %opt) = @_;
 	my $name = 'kafka' . $count++;
@@ -70,9 +76,13 @@ sub new {
 		jvm => $opt{jvm} || ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
 		map { $_ => Leat::Test::free_port() } qw(port controller inner) }, $class;
 	$self->{proxy} = Leat::Proxy->new($self->{inner}, is_kafka => 1) if $opt{proxied};
-	$self->configure;
-	$self->java('format', 'kafka.tools.StorageTool', 'format', '-t', cluster_id(),
-		'-c', "$dir/server.properties")->wait(START) == 0 or croak 'format: ' . $self->log_text;
+	$self->configure($opt{apart} ? ('broker', 'controller') : 'broker,controller');
+	my $id = cluster_id();
+	for my $roles (@{ $self->{roles} }) {
+		$self->java('format', 'kafka.tools.StorageTool', 'format', '-t', $id,
+			'-c', "$dir/$roles.properties")->wait(START) == 0 or croak 'format: ' . $self->log_text;
+	}
+	$self->{quorum} = $self->java('controller', 'kafka.Kafka', "$dir/controller.properties") if $opt{apart};
 	$self->start unless exists $opt{start} && !$opt{start};
 	return $self;
 }
@@ -87,20 +97,21 @@ sub cluster_id {
 	return join '', map { ('A' .. 'Z', 'a' .. 'z', 0 .. 9)[rand 62] } 1 .. 22;
 }
 
+# One file for each process; the controller alone is node 2.
 sub configure {
-	my ($self) = @_;
+	my ($self, @roles) = @_;
+	$self->{roles} = \@roles;
 	my $proxied = $self->{proxy} ? ',PROXY://127.0.0.1:' : '';
 	my %conf = (
-		'process.roles' => 'broker,controller', 'node.id' => 1,
-		listeners => "PLAINTEXT://127.0.0.1:$self->{port}" .
-			($proxied && "$proxied$self->{inner}") .
-			",CONTROLLER://127.0.0.1:$self->{controller}",
+		'process.roles' => $roles[0], 'node.id' => 1,
+		listeners => "PLAINTEXT://127.0.0.1:$self->{port}" . ($proxied && "$proxied$self->{inner}") .
+			(@roles == 1 ? ",CONTROLLER://127.0.0.1:$self->{controller}" : ''),
 		'advertised.listeners' => "PLAINTEXT://127.0.0.1:$self->{port}" .
 			($proxied && $proxied . $self->{proxy}->port),
 		'listener.security.protocol.map' => 'PLAINTEXT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT',
 		'inter.broker.listener.name' => 'PLAINTEXT',
 		'controller.listener.names' => 'CONTROLLER',
-		'controller.quorum.voters' => "1\@127.0.0.1:$self->{controller}",
+		'controller.quorum.voters' => scalar(@roles) . "\@127.0.0.1:$self->{controller}",
 		'log.dirs' => "$self->{dir}/data",
 		'auto.create.topics.enable' => 'false',
 		'offsets.topic.replication.factor' => 1, 'offsets.topic.num.partitions' => 1,
@@ -111,7 +122,12 @@ sub configure {
 		'broker.session.timeout.ms' => 3000, 'broker.heartbeat.interval.ms' => 500,
 		'log.segment.bytes' => 64 << 20, 'num.network.threads' => 2, 'num.io.threads' => 4,
 		%{ $self->{conf} });
-	Leat::Test::spew("$self->{dir}/server.properties", map { "$_=$conf{$_}\n" } sort keys %conf);
+	Leat::Test::spew("$self->{dir}/$roles[0].properties", map { "$_=$conf{$_}\n" } sort keys %conf);
+	return if @roles == 1;
+	%conf = (%conf, 'process.roles' => $roles[1], 'node.id' => 2, 'log.dirs' => "$self->{dir}/quorum",
+		listeners => "CONTROLLER://127.0.0.1:$self->{controller}");
+	delete $conf{'advertised.listeners'};
+	Leat::Test::spew("$self->{dir}/$roles[1].properties", map { "$_=$conf{$_}\n" } sort keys %conf);
 }
 
 sub java {
@@ -121,12 +137,13 @@ sub java {
 		'java', @{ $self->{jvm} }, '-XX:-UsePerfData',
 		'-Djava.awt.headless=true', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
 		'-Dorg.slf4j.simpleLogger.showDateTime=true',
+		'-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.ReplicationControlManager=info',
 		'-cp', Leat::Maven::dir(jars_name($self->{version})) . '/*', @words);
 }
 
 sub start {
 	my ($self) = @_;
-	$self->{process} = $self->java('server', 'kafka.Kafka', "$self->{dir}/server.properties");
+	$self->{process} = $self->java('server', 'kafka.Kafka', "$self->{dir}/$self->{roles}[0].properties");
 	my $end = time + START;
 	while ($self->{process}->is_running && time < $end) {
 		my ($rc, $out) = Leat::Test::run_command('kcat', '-b', $self->bootstrap, '-L', '-m', '2');
@@ -139,10 +156,20 @@ sub start {
 sub stop {
 	my ($self) = @_;
 	$self->{process}->stop('TERM', 60) if $self->is_running;
+	$self->{quorum}->stop('TERM', 60) if $self->{quorum};
 	return $self;
 }
 
-sub kill9 { $_[0]{process}->kill9; return $_[0] }
+# Where the controller lives on, until it knows.
+sub kill9 {
+	my ($self) = @_;
+	my $fenced = qr/Fencing broker 1 /;
+	my $was = () = $self->log_text =~ /$fenced/g;
+	$self->{process}->kill9;
+	Leat::Test::poll_until { my $n = () = $self->log_text =~ /$fenced/g; $n > $was }
+		'the controller to miss the broker' if $self->{quorum};
+	return $self;
+}
 sub is_running { return $_[0]{process} && $_[0]{process}->is_running }
 
 # Takes no signal of a network: it just does nothing until resume.
