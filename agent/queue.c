@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 
-/* As many as a commit covers while data pour in, so that none is made anew. */
-#define KEEP_FREE 16
+/* Unused batches that are kept in any case. */
+#define KEEP_LEAST 16u
 
 struct queue {
 	pthread_mutex_t mutex;
@@ -17,7 +17,7 @@ struct queue {
 	struct batch *first, **last; /* retained, oldest first */
 	struct batch **next;	     /* the link to the first not presented */
 	struct batch *unused;
-	size_t nunused, bytes, presented, limit;
+	size_t nunused, keep, bytes, presented, limit;
 	bool is_closed, is_abandoned, is_refusing;
 };
 
@@ -35,6 +35,7 @@ struct queue *queue_new(size_t byte_limit)
 	pthread_condattr_destroy(&attr);
 	q->last = q->next = &q->first;
 	q->limit = byte_limit;
+	q->keep = KEEP_LEAST;
 	return q;
 }
 
@@ -99,7 +100,7 @@ struct batch *queue_room(struct queue *q, int64_t deadline_ms)
 /* With the mutex held. */
 static void recycle(struct queue *q, struct batch *b)
 {
-	if (q->nunused >= KEEP_FREE) {
+	if (q->nunused >= q->keep) {
 		batch_free(b);
 		return;
 	}
@@ -215,9 +216,25 @@ static void drop_first(struct queue *q)
 	recycle(q, b);
 }
 
+/* With the mutex held, at a commit.  As many unused ones are kept as batches are
+ * there at once while data pour in, so that none is made anew; afterwards fewer and
+ * fewer. */
+static void judge_keep(struct queue *q)
+{
+	size_t n = 0;
+
+	for (const struct batch *b = q->first; b != NULL; b = b->next)
+		n++;
+	if (n > q->keep)
+		q->keep = n;
+	else if (n < q->keep / 2 && q->keep > KEEP_LEAST)
+		q->keep -= 1 + (q->keep - KEEP_LEAST) / 8;
+}
+
 void queue_release(struct queue *q)
 {
 	pthread_mutex_lock(&q->mutex);
+	judge_keep(q);
 	while (q->next != &q->first) {
 		if (q->next == &q->first->next)
 			q->next = &q->first;
