@@ -285,6 +285,18 @@ int file_lock(const char *path, struct err *e)
 	return fd;
 }
 
+bool file_is_locked(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool held;
+
+	if (fd < 0)
+		return false;
+	held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	close(fd);
+	return held;
+}
+
 bool file_is_same(int fd, const char *path)
 {
 	struct stat a, b;

@@ -44,6 +44,8 @@ int file_remove_dir(const char *path, struct err *e);
 /* An exclusive flock on path (made if missing), kept until the descriptor is
  * closed: the descriptor, or -1 with CODE_state_held when somebody has it. */
 int file_lock(const char *path, struct err *e);
+/* Does another process have it?  Makes nothing. */
+bool file_is_locked(const char *path);
 /* Is the file behind fd still the one that the name leads to? */
 bool file_is_same(int fd, const char *path);
 

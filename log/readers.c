@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -142,17 +141,9 @@ bool reader_is_held(const char *dir, const char *name)
 {
 	char path[LOG_PATH_MAX];
 	struct err e = ERR_INIT;
-	bool held;
-	int fd;
 
-	if (reader_path(path, dir, name, ".lock", &e) != 0)
-		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	held = flock(fd, LOCK_SH | LOCK_NB) != 0;
-	close(fd);
-	return held;
+	return reader_path(path, dir, name, ".lock", &e) == 0 &&
+	       file_is_locked(path);
 }
 
 int reader_remove(const char *dir, const char *name, struct err *e)

@@ -2,7 +2,6 @@
 #include "log/tip.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -53,15 +52,6 @@ bool log_is_held(const char *dir)
 {
 	char path[LOG_PATH_MAX];
 	struct err e = ERR_INIT;
-	bool held;
-	int fd;
 
-	if (log_path(path, dir, "lock", &e) != 0)
-		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	held = flock(fd, LOCK_SH | LOCK_NB) != 0;
-	close(fd);
-	return held;
+	return log_path(path, dir, "lock", &e) == 0 && file_is_locked(path);
 }

@@ -14,10 +14,10 @@
 #	LEAT_POWER_SEED    it is printed
 #	LEAT_POWER_MUTATE  a promise to break: the test is to fail (t/411_mutants.pl)
 use Leat::Test;
-use Leat::History;
 use Leat::Ledger qw(is_same_stream);
 use Leat::Load;
 use Leat::Postgres;
+use Leat::Witness;
 use MIME::Base64 qw(encode_base64);
 use Time::HiRes qw(sleep time);
 
@@ -157,7 +157,8 @@ sub cat {
 
 # --- the losses
 
-my $history = Leat::History->new($pg, 'power');
+my $ledger = Leat::Ledger->new(source => 'shop', tables => \%Leat::Load::tables);
+my $from = $pg->value('SELECT pg_current_wal_lsn()');
 my $first = begin();
 await_running($first);	# from here on both pipelines of Postgres count alike
 my $load = Leat::Load->start($pg, seed => $seed, pause => 0.03);
@@ -184,7 +185,10 @@ for my $log (qw(one two)) {
 	is($rc, 0, "log $log is sound") or diag $err;
 }
 my $events = cat('one');
-my @wrong = $history->check($events);
+read_history($ledger, $pg);
+read_wal($ledger, $pg, $from);
+open my $lines, '<', $events or die "$events: $!";
+my @wrong = $ledger->check($lines, final_rows($pg));
 is(scalar @wrong, 0, 'the log holds what the database did, each change once, in order')
 	or diag join "\n", @wrong;
 is(is_same_stream($events, cat('two')), '', 'the log behind it has the same');
@@ -192,6 +196,6 @@ is(check_output($events), '', 'standard output has all, and again only what was 
 cmp_ok($count{lost}, '>', $count{losses}, 'the losses took something');
 note sprintf 'seed %s: %d losses of power (%d kills, %d of them without a loss), %d files with ' .
 	'unsynced operations, of which %d were lost; %d transactions, %d events', $seed,
-	@count{qw(losses kills alone files lost)}, $history->ledger->transactions, $history->ledger->count;
+	@count{qw(losses kills alone files lost)}, $ledger->transactions, $ledger->count;
 
 done_testing;

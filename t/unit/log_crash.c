@@ -2,12 +2,11 @@
  * instants of nobody's choosing. */
 #include "config.h"
 
-#include <poll.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 #include "log/log_verify.h"
 #include "t/unit/log_lib.h"
+#include "t/unit/victim.h"
 
 #define LAST 90u
 
@@ -41,34 +40,22 @@ static int child(const char *dir, int64_t keep)
 static uint64_t crash(const char *self, const char *dir, const char *keep,
 		      const char *fault, int kill_us, bool *died)
 {
+	struct victim v;
 	uint64_t told = 0;
 	uint8_t seq;
-	int fds[2], status;
-	pid_t pid;
 
-	fflush(stdout);
-	if (pipe(fds) != 0 || (pid = fork()) < 0)
-		abort();
-	if (pid == 0) {
-		dup2(fds[1], STDOUT_FILENO);
-		close(fds[0]);
-		close(fds[1]);
+	if (victim_fork(&v)) {
 		if (fault != NULL)
 			setenv("LEAT_FAULT", fault, 1);
-		execl(self, self, dir, keep, (char *)NULL);
-		_exit(1);
+		victim_exec((const char *[]){self, dir, keep, NULL});
 	}
-	close(fds[1]);
 	if (kill_us > 0) {
 		usleep((useconds_t)kill_us);
-		kill(pid, SIGKILL);
+		kill(v.pid, SIGKILL);
 	}
-	while (read(fds[0], &seq, 1) == 1)
+	while (read(v.fd, &seq, 1) == 1)
 		told = seq;
-	close(fds[0]);
-	if (waitpid(pid, &status, 0) != pid)
-		abort();
-	*died = WIFSIGNALED(status);
+	*died = WIFSIGNALED(victim_wait(&v));
 	return told;
 }
 

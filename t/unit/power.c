@@ -6,7 +6,6 @@
 
 #ifdef LEAT_FAULTS
 #include <signal.h>
-#include <sys/wait.h>
 
 #include "agent/state.h"
 #include "base/disk.h"
@@ -14,6 +13,7 @@
 #include "log/readers.h"
 #include "t/power.h"
 #include "t/unit/log_lib.h"
+#include "t/unit/victim.h"
 
 #define LAST 120u
 /* Where each operation fails in turn. */
@@ -283,45 +283,42 @@ static bool is_known(struct told *told, char what, uint64_t seq)
 	return true;
 }
 
+static _Noreturn void exec_life(const char *self, const struct places *p,
+				const char *keep, const char *fate, uint64_t last,
+				const char *mutation)
+{
+	char last_text[24];
+
+	snprintf(last_text, sizeof(last_text), "%" PRIu64, last);
+	setenv("LEAT_DISK_FAULT", fate, 1);
+	setenv("LEAT_DISK_JOURNAL", p->journal, 1);
+	if (mutation != NULL) {
+		setenv("LEAT_MUTATE", mutation, 1);
+		/* it is to fail */
+		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+	}
+	victim_exec((const char *[]){self, p->tree, keep, last_text, NULL});
+}
+
 /* false: what had been told before is not there, or it gave up. */
 static bool run_life(const char *self, const struct places *p, const char *fate,
 		     uint64_t last, const char *mutation, struct told *told,
 		     struct losses *l)
 {
-	char last_text[24];
-	uint8_t two[2];
-	bool good = true, died;
 	const char *keep = p->is_whole || chance(2) ? "0" : "6000";
-	int fds[2], status;
-	pid_t pid;
+	bool good = true, died;
+	struct victim v;
+	uint8_t two[2];
+	int status;
 
 	l->is_open = false;
-	snprintf(last_text, sizeof(last_text), "%" PRIu64, last);
-	fflush(stdout);
-	if (pipe(fds) != 0 || (pid = fork()) < 0)
-		abort();
-	if (pid == 0) {
-		dup2(fds[1], STDOUT_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		setenv("LEAT_DISK_FAULT", fate, 1);
-		setenv("LEAT_DISK_JOURNAL", p->journal, 1);
-		if (mutation != NULL) {
-			setenv("LEAT_MUTATE", mutation, 1);
-			/* it is to fail */
-			dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-		}
-		execl(self, self, p->tree, keep, last_text, (char *)NULL);
-		_exit(1);
-	}
-	close(fds[1]);
-	while (read(fds[0], two, 2) == 2) {
+	if (victim_fork(&v))
+		exec_life(self, p, keep, fate, last, mutation);
+	while (read(v.fd, two, 2) == 2) {
 		good = good && is_known(told, (char)two[0], two[1]);
 		l->is_open |= two[0] == 'l';
 	}
-	close(fds[0]);
-	if (waitpid(pid, &status, 0) != pid)
-		abort();
+	status = victim_wait(&v);
 	died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	l->deaths += died;
 	return good && (died || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
