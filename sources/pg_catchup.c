@@ -87,6 +87,12 @@ bool pg_catchup_pays(const struct pg *pg, const struct pg_slot *slot)
 	       pg_gear_pays(&pg->catchup.gear, &v);
 }
 
+void pg_catchup_judge(struct pg *pg, const struct pg_slot *slot)
+{
+	pg->catchup.view = view_of(pg, slot);
+	pg->catchup.is_wanted = pg_catchup_pays(pg, slot);
+}
+
 static void set_state(struct pg *pg, enum pg_catchup_state state)
 {
 	pg->catchup.state = state;

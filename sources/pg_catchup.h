@@ -21,7 +21,9 @@ const char *pg_catchup_may_limit(int version);
 /* The connection is idle and the decoder made: begin in this gear? */
 bool pg_catchup_pays(const struct pg *pg, const struct pg_slot *slot);
 void pg_catchup_begin(struct pg *pg, const struct pg_slot *slot);
-/* The stream is running, between transactions: leave it. */
+/* The stream is running: is the other gear wanted? */
+void pg_catchup_judge(struct pg *pg, const struct pg_slot *slot);
+/* Between transactions, and it is: leave the stream. */
 int pg_catchup_enter(struct pg *pg, struct err *e) MUST_CHECK;
 /* read()'s part: fills the batch as far as it goes.  It may end with the other
  * gear in. */

@@ -102,7 +102,7 @@ int pg_watch_monitor(struct pg *pg, int64_t now, struct err *e)
 	atomic_store(&pg->base.behind_bytes,
 		     how_far(pg_received(pg), slot.server));
 	if (!pg->catchup.is_on && !pg->catchup.is_wanted)
-		pg->catchup.is_wanted = pg_catchup_pays(pg, &slot);
+		pg_catchup_judge(pg, &slot);
 	judge_risk(pg, &slot);
 	return pg_slot_refuse_lost(pg, &slot, e);
 }

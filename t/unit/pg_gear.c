@@ -40,6 +40,15 @@ static void test_when(void)
 	ok(pg_gear_pays(&gear, &view), "a byte is, at threshold 0");
 	view.server = view.at - 10;
 	ok(!pg_gear_pays(&gear, &view), "a log that ends before us is none");
+	/* it stood still for an hour */
+	begin(MIB(1000), MIB(9000));
+	view.restart -= MIB(400);
+	ok(pg_gear_pays(&gear, &view),
+	   "with much to catch up with, much may be decoded again");
+	gear.limit = MIB(1);
+	ok(!pg_gear_pays(&gear, &view), "but not for chunks of next to nothing");
+	view.restart = view.at - MIB(16);
+	ok(pg_gear_pays(&gear, &view), "unless that is little");
 }
 
 static void test_chunks(void)
