@@ -37,7 +37,11 @@ static const char settings[] =
 	"-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3"
 	" -c timezone=UTC -c bytea_output=hex -c lc_monetary=C"
 	" -c statement_timeout=30s -c lock_timeout=1s"
-	" -c idle_in_transaction_session_timeout=60s";
+	" -c idle_in_transaction_session_timeout=60s"
+	/* the claim is held as long as the server believes that we live, and
+	 * outside of streaming there is no wal_sender_timeout */
+	" -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10"
+	" -c tcp_keepalives_count=6";
 static const char read_only[] = "SET default_transaction_read_only = on";
 
 const char *pg_component(char out[PG_COMPONENT_SIZE], const char *pipeline)

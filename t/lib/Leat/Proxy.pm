@@ -2,7 +2,10 @@
 #
 #	my $proxy = Leat::Proxy->new($pg->port);	# listens at $proxy->port
 #	$proxy->stall;	 moves nothing, either way, until pass: a dead network
-#	$proxy->swallow; reads from both sides and throws it away, until pass
+#	$proxy->swallow; reads from both sides and throws it away, until pass; the end
+#			 of a connection too, so that the other side knows nothing of
+#			 it until cut or reset
+#	$proxy->swallow_after(n);  does so when n more bytes came from the server
 #	$proxy->deaf;	 the server's bytes pass, the client's stay unread
 #	$proxy->pass;	 normal again
 #	$proxy->freeze(n);  the n-th connection and all later ones move nothing,
@@ -74,7 +77,7 @@ for my $word (qw(stall swallow deaf dribble pass cut reset refuse)) {
 	*$word = sub { $_[0]->ask($word); return $_[0] };
 }
 
-for my $word (qw(cut_after freeze)) {
+for my $word (qw(cut_after swallow_after freeze)) {
 	no strict 'refs';
 	*$word = sub { $_[0]->ask("$word $_[1]"); return $_[0] };
 }
@@ -171,10 +174,12 @@ sub move {
 		}
 		next if length $s->{pending} || $s->{eof} || ($s->{is_up} && $state->{mode} eq 'deaf');
 		my $n = sysread $s->{from}, my $bytes, CHUNK;
-		if (!defined $n) {
-			next if $!{EAGAIN} || $!{EINTR};
-			return close_pair($state, $s);
+		next if !defined $n && ($!{EAGAIN} || $!{EINTR});
+		if (!$n && $state->{mode} eq 'swallow') {
+			$s->{eof} = 1;
+			next;
 		}
+		return close_pair($state, $s) unless defined $n;
 		if ($n == 0) {
 			$s->{eof} = 1;
 			shutdown $s->{to}, 1;
@@ -198,6 +203,14 @@ sub took {
 	my ($state, $s, $bytes) = @_;
 	$state->{ $s->{is_up} ? 'up' : 'down' } += length $bytes;
 	return 0 if $state->{mode} eq 'swallow';
+	if (!$s->{is_up} && defined $state->{swallow_after}) {
+		$state->{swallow_after} -= length $bytes;
+		if ($state->{swallow_after} <= 0) {
+			delete $state->{swallow_after};
+			$state->{mode} = 'swallow';
+			return 0;
+		}
+	}
 	if (!$s->{is_up} && defined $state->{cut_after}) {
 		$bytes = substr $bytes, 0, $state->{cut_after};
 		$state->{cut_after} -= length $bytes;
@@ -288,8 +301,8 @@ sub obey {
 		$state->{frozen} = $1;
 	} elsif ($word =~ /^(cut|reset)$/) {
 		close_all($state, $word eq 'reset');
-	} elsif ($word =~ /^cut_after (\d+)$/) {
-		$state->{cut_after} = $1;
+	} elsif ($word =~ /^(cut_after|swallow_after) (\d+)$/) {
+		$state->{$1} = $2;
 	} elsif ($word =~ /^alter (\d+) (\w+)$/) {
 		@$state{qw(alter how)} = ($1, $2);
 	} elsif ($word =~ /^stray (\d+) (\d+) (late|held|twice) (\d+)$/) {
