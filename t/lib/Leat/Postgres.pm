@@ -350,6 +350,17 @@ sub slot {
 	return \%slot;
 }
 
+# --- for Leat::Rig
+
+sub schema_of { return 'public' }
+sub create_database { return $_[0]->query("CREATE DATABASE \"$_[1]\"") }
+
+# Lines of a source section.
+sub source_conf {
+	my ($self, $database, $given) = @_;
+	return "type = postgres\nconninfo = \"" . $self->conninfo(dbname => $database, %{ $given || {} }) . "\"\n";
+}
+
 # --- its log
 
 sub log_text { return Leat::Process::read_file($_[0]{logfile}) }

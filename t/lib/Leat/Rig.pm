@@ -46,7 +46,9 @@ sub new {
 	my ($class, $pg, $name, %opt) = @_;
 	my $self = bless { pg => $pg, name => $name, dir => Leat::Test::tmpdir($name),
 		database => $opt{database} || $name, type => 'log', log => '', source => '',
-		pipeline => '', top => '', sink => '', conninfo => {}, tables => ['public.*'] }, $class;
+		pipeline => '', top => '', sink => '', conninfo => {} }, $class;
+	$self->{schema} = $pg->schema_of($self->{database});
+	$self->{tables} = ["$self->{schema}.*"];
 	$self->{confpath} = "$self->{dir}/leat.conf";
 	$self->{type} = delete $opt{type} if $opt{type};
 	my $sql = delete $opt{sql};
@@ -57,7 +59,7 @@ sub new {
 
 sub make_database {
 	my ($self, $given, $sql) = @_;
-	$self->{pg}->query("CREATE DATABASE \"$self->{name}\"") unless $given;
+	$self->{pg}->create_database($self->{name}) unless $given;
 	$self->query($sql) if length $sql;
 }
 
@@ -65,7 +67,7 @@ sub write {
 	my ($self, %opt) = @_;
 	$self->{$_} = $opt{$_} for keys %opt;
 	my ($name, $dir) = @$self{qw(name dir)};
-	my $conninfo = $self->{pg}->conninfo(dbname => $self->{database}, %{ $self->{conninfo} });
+	my $server = $self->{pg}->source_conf($self->{database}, $self->{conninfo});
 	my $tables = join ', ', map { '"' . s/(["\\])/\\$1/gr . '"' } @{ $self->{tables} };
 	my $to = $self->{type} eq 'log' ? "${name}_log" : "${name}_sink";
 	my $destination = $self->{type} eq 'log'
@@ -75,9 +77,7 @@ sub write {
 state_dir = "$dir/state"
 $self->{top}
 source ${name}_src {
-type = postgres
-conninfo = "$conninfo"
-tables = { $tables }
+${server}tables = { $tables }
 $self->{source}
 }
 $destination
@@ -243,7 +243,7 @@ sub lines {
 sub ids {
 	my ($self) = @_;
 	return map { /"op":"[cud]"/ && /^\{"before":(?:null|\{"id":(\d+).*?\}),"after":(?:null|\{"id":(\d+))/
-		? (defined $2 ? $2 : $1) : () } $self->lines('--table', 'public.t');
+		? (defined $2 ? $2 : $1) : () } $self->lines('--table', "$self->{schema}.t");
 }
 
 sub await_count {
