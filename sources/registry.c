@@ -5,6 +5,9 @@
 #include <stddef.h>
 
 #include "sources/log_source.h"
+#ifdef HAVE_MYSQL
+#include "sources/my.h"
+#endif
 #ifdef HAVE_POSTGRES
 #include "sources/pg.h"
 #endif
@@ -13,6 +16,10 @@ const struct source_ops *const source_registry[] = {
 	&log_source,
 #ifdef HAVE_POSTGRES
 	&pg_source,
+#endif
+#ifdef HAVE_MYSQL
+	&my_source_mariadb,
+	&my_source_mysql,
 #endif
 	NULL,
 };

@@ -82,6 +82,7 @@ like($out, qr/^log wrong/m, 'an absolute glob is one');
 for my $conf (glob("$SRCDIR/conf/examples/*.conf"), "$SRCDIR/conf/leat.conf.example") {
 	my ($name) = $conf =~ m{([^/]+)$};
 	next if $name =~ /kafka/ && !has_feature('KAFKA');
+	next if $name =~ /mariadb/ && !has_feature('MYSQL');
 	my ($rc, $out, $err) = run_leat('-n', '-c', $conf);
 	is($rc, 0, "leat -n reads $name") or diag($err);
 	my ($again, $printed) = run_leat('-n', '-c', spew("$dir/printed.conf", $out));

@@ -20,7 +20,8 @@ my %fenced = (
 	'librdkafka/rdkafka.h' => qr{^sinks/kafka\w*\.[ch]$|^bench/kread\.c$|^t/kafka_peer\.c$},
 	'sqlite3.h' => qr{^agent/state(?:_vfs)?\.c$|^t/\w+/state\w*\.c$},
 	'confuse.h' => qr{^agent/conf\w*\.[ch]$},
-	'zstd.h' => qr{^log/\w+\.c$},
+	'zstd.h' => qr{^log/\w+\.c$|^sources/my_inflate\.c$},
+	'ma_pvio.h' => qr{^sources/my_conn\.c$},
 );
 # header => how many files may include it, wherever they are
 my %single = ('curl/curl.h' => 1, 'microhttpd.h' => 1);

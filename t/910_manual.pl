@@ -140,6 +140,8 @@ for (@confs) {
 	my ($name, $text) = @$_;
 	SKIP: {
 		skip('built without the Kafka sink', 1) if $text =~ /type\s*=\s*kafka/ && !has_feature('KAFKA');
+		skip('built without the MySQL source', 1)
+			if $text =~ /type\s*=\s*(?:mysql|mariadb)/ && !has_feature('MYSQL');
 		my ($rc, $out, $err) = run_leat('-n', '-c', write_conf($text));
 		is($rc, 0, "the conf in $name is one") or diag($err);
 	}

@@ -1,6 +1,8 @@
-# ./dev servers [kafka]: a throw-away Postgres, or a Kafka broker, until Ctrl-C.
+# ./dev servers [mariadb|kafka]: a throw-away Postgres, MariaDB or Kafka broker,
+# until Ctrl-C.
 use Leat::Test;
 use Leat::Kafka;
+use Leat::MySQL;
 use Leat::Postgres;
 
 sub postgres {
@@ -12,6 +14,18 @@ Postgres on 127.0.0.1, port ${\ $pg->port}, wal_level = logical
   psql '$conninfo'
 
   source pg { type = postgres  conninfo = "$conninfo" }
+TXT
+}
+
+sub mariadb {
+	my $db = Leat::MySQL->new(kind => 'mariadb', conf => { 'general-log' => 1 });
+	my $port = $db->port;
+	return ($db, $db->logfile, <<TXT);
+MariaDB on 127.0.0.1, port $port, with a binlog as leat needs it
+
+  mariadb -h 127.0.0.1 -P $port -u root
+
+  source db { type = mariadb  port = $port  user = leat  password = leat  tables = { "*.*" } }
 TXT
 }
 
@@ -29,7 +43,8 @@ TXT
 }
 
 alarm 0;
-my ($server, $log, $text) = ($ARGV[0] || '') eq 'kafka' ? kafka() : postgres();
+my %start = (kafka => \&kafka, mariadb => \&mariadb);
+my ($server, $log, $text) = ($start{$ARGV[0] || ''} || \&postgres)->();
 print "\n$text\nIts log: $log\nCtrl-C stops and removes it.\n";
 my $end = eval { $server->{process}->wait(1e9); 1 } ? 'the server ended by itself' : 'stopped';
 $server->stop if $server->is_running;
