@@ -28,7 +28,7 @@ my ($rc, $out, $err) = run_leat({ timeout => 30 }, 'run', '-c', $conf);
 is($rc, 9, 'a state that cannot be read ends an agent that is to end with its pipeline');
 is(scalar(my @said = $err =~ /code=state_corrupt/g), 1, 'it is said once') or diag $err;
 like($err, qr/ agent: stopped code=stopped status=9$/m, 'the last line has the exit status') or diag $err;
-like($err, qr/hint=".*remove the directory/, 'with what mends it') or diag $err;
+like($err, qr/hint=".*remove the files/, 'with what mends it') or diag $err;
 
 $conf = conf('');
 my $agent = start_leat('run', '-c', $conf);
