@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/cli.h"
+#include "agent/event_view.h"
 #include "agent/log_view.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -118,42 +119,13 @@ static int take_ops(struct request *rq, const char *text)
 	return 0;
 }
 
-static const struct opt encoding_opts[] = {
-	ENCODING_OPTS(0),
-	OPT_END,
-};
-
-/* "debezium,schemas=yes": the options of a sink, in one word. */
 static int take_format(struct request *rq, const char *text)
 {
-	struct slice rest = slice_of(text);
 	struct err e = ERR_INIT;
-	int rc = 0;
 
-	opt_free(encoding_opts, &rq->view.encoding);
-	rq->view.encoding = (struct encoding){0};
-	for (bool is_first = true; rc == 0 && rest.n > 0; is_first = false) {
-		struct slice value = slice_cut(&rest, ',');
-		struct slice name = SLICE("format");
-		char words[2][128];
-		const char *given = words[1];
-		const struct opt *o;
-
-		if (!is_first)
-			name = slice_cut(&value, '=');
-		snprintf(words[0], sizeof(words[0]), "%.*s", SLICE_ARG(name));
-		snprintf(words[1], sizeof(words[1]), "%.*s", SLICE_ARG(value));
-		o = opt_find(encoding_opts, words[0]);
-		if (o == NULL)
-			return cli_usage(rq->cli, "--format has no option \"%s\"",
-					 words[0]);
-		rc = opt_set(o, &rq->view.encoding, &given, 1, &e);
-	}
-	if (rc != 0 || encoding_check(&rq->view.encoding, true, &e) != 0) {
-		e.code = CODE_usage;
-		return cli_fail(&e);
-	}
-	return 0;
+	return event_view_parse(text, &rq->view.encoding, &e) == 0
+		       ? 0
+		       : cli_fail(&e);
 }
 
 static int take_from(struct request *rq, const char *text)

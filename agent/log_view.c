@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/event_view.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/pattern.h"
 
 #define BATCH_BYTES (1u << 20)
@@ -16,13 +16,10 @@
 
 struct show {
 	const struct log_view *view;
-	struct encoder *encoder;
-	struct encoded enc;
-	struct buf out;
+	struct event_view lines;
 	size_t at_once; /* the longest write that cannot block after poll() */
 	uint64_t shown;
 	bool is_over;
-	uint32_t schemas; /* that were shown */
 };
 
 /* --- output ---------------------------------------------------------- */
@@ -44,10 +41,10 @@ static int flush(struct show *s, struct err *e)
 {
 	size_t at = 0;
 
-	if (s->out.failed)
+	if (s->lines.out.failed)
 		return err_no_memory(e);
-	while (at < s->out.n) {
-		size_t n = s->out.n - at;
+	while (at < s->lines.out.n) {
+		size_t n = s->lines.out.n - at;
 		ssize_t done;
 		int room = wait_for_room(s, e);
 
@@ -57,7 +54,7 @@ static int flush(struct show *s, struct err *e)
 			s->is_over = true;
 			break;
 		}
-		done = write(STDOUT_FILENO, s->out.p + at,
+		done = write(STDOUT_FILENO, s->lines.out.p + at,
 			     n < s->at_once ? n : s->at_once);
 		if (done < 0 && errno != EINTR && errno != EAGAIN)
 			return err_sys(e, CODE_failed, errno,
@@ -65,7 +62,7 @@ static int flush(struct show *s, struct err *e)
 		if (done > 0)
 			at += (size_t)done;
 	}
-	buf_reset(&s->out, 4 * OUT_BYTES);
+	buf_reset(&s->lines.out, 4 * OUT_BYTES);
 	return 0;
 }
 
@@ -107,61 +104,12 @@ static bool is_behind(const struct log_view *v, const struct event *ev)
 	       (v->to_us != 0 && ev->txn->commit_us > v->to_us);
 }
 
-/* Avro's schemas come as lines of their own, in front of the first record that
- * needs them, with the numbers that the records bear. */
-static int show_schema(void *arg, const struct table *tab, bool is_key,
-		       struct slice schema, uint32_t *id, struct err *e)
-{
-	struct show *s = arg;
-
-	*id = ++s->schemas;
-	buf_printf(&s->out, "{\"id\":%u,\"subject\":", *id);
-	if (tab != NULL)
-		json_quoted(&s->out, tab->full_name);
-	else
-		buf_text(&s->out, "\"message\"");
-	buf_printf(&s->out, ",\"is_key\":%s,\"schema\":",
-		   is_key ? "true" : "false");
-	buf_slice(&s->out, schema);
-	buf_text(&s->out, "}\n");
-	return s->out.failed ? err_no_memory(e) : 0;
-}
-
-static void put_avro(struct show *s, const struct record *r)
-{
-	const char *p = s->enc.bytes.p;
-
-	buf_text(&s->out, "{\"key\":");
-	if (r->key_n > 0) {
-		buf_u8(&s->out, '"');
-		json_base64(&s->out, (struct slice){p + r->key_at, r->key_n});
-		buf_u8(&s->out, '"');
-	} else {
-		buf_text(&s->out, "null");
-	}
-	buf_text(&s->out, ",\"value\":\"");
-	json_base64(&s->out, (struct slice){p + r->value_at, r->value_n});
-	buf_text(&s->out, "\"}");
-}
-
 static int show_event(struct show *s, const struct event *ev, struct err *e)
 {
-	if (encode_event(s->encoder, ev, &s->enc, e) != 0)
+	if (event_view_put(&s->lines, ev, e) != 0)
 		return -1;
-	for (size_t i = 0; i < s->enc.n; i++) {
-		const struct record *r = &s->enc.rec[i];
-
-		if (r->value_n == 0)
-			continue;
-		if (s->view->encoding.format == FORMAT_AVRO)
-			put_avro(s, r);
-		else
-			buf_put(&s->out, s->enc.bytes.p + r->value_at,
-				r->value_n);
-		buf_u8(&s->out, '\n');
-	}
 	s->shown++;
-	return s->out.n >= OUT_BYTES ? flush(s, e) : 0;
+	return s->lines.out.n >= OUT_BYTES ? flush(s, e) : 0;
 }
 
 static int show_batch(struct show *s, const struct batch *b, struct err *e)
@@ -208,27 +156,23 @@ int log_view_run(const char *path, const struct log_start *start,
 		 const struct log_view *view, struct err *e)
 {
 	struct show s = {.view = view, .at_once = PIPE_BUF};
-	struct encoder_registry registry = {&s, show_schema};
 	struct log_reader *r = log_reader_open(path, start, NULL, e);
 	struct err ignored = ERR_INIT;
 	struct batch *b = batch_new();
 	struct stat st;
 	int rc = -1;
 
-	s.encoder = encoder_new(&view->encoding, &registry);
 	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
 		s.at_once = SSIZE_MAX;
-	if (b == NULL || s.encoder == NULL)
+	if (b == NULL)
 		err_no_memory(e);
-	else if (r != NULL)
+	else if (event_view_init(&s.lines, &view->encoding, e) == 0 && r != NULL)
 		rc = show_all(&s, r, b, e);
 	/* what stands before an event that cannot be written */
 	if (rc != 0)
 		(void)!flush(&s, &ignored);
 	log_reader_close(r);
 	batch_free(b);
-	encoder_free(s.encoder);
-	encoded_fini(&s.enc);
-	buf_fini(&s.out);
+	event_view_fini(&s.lines);
 	return rc;
 }
