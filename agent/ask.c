@@ -5,8 +5,22 @@
 
 #include "base/http.h"
 
-enum asked ask(const char *socket_path, const char *path, struct buf *out,
-	       struct err *e)
+void ask_put(struct buf *path, char sep, const char *name, struct slice value)
+{
+	buf_printf(path, "%c%s=", sep, name);
+	for (size_t i = 0; i < value.n; i++) {
+		char c = value.p[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9') || c == '_' || c == '-')
+			buf_u8(path, (uint8_t)c);
+		else
+			buf_printf(path, "%%%02X", (unsigned char)c);
+	}
+}
+
+enum asked ask(const char *socket_path, const char *method, const char *path,
+	       struct buf *out, struct err *e)
 {
 	struct http *h = http_new();
 	struct buf url = BUF_INIT;
@@ -19,7 +33,7 @@ enum asked ask(const char *socket_path, const char *path, struct buf *out,
 	buf_u8(&url, '\0');
 	if (h != NULL && !url.failed)
 		rc = http_ask(h, &(struct http_request){
-				      .method = "GET",
+				      .method = method,
 				      .url = url.p,
 				      .unix_socket = socket_path,
 				      .timeout_ms = 10000,

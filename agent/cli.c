@@ -14,7 +14,8 @@
 
 static const struct command *const commands[] = {
 	&command_run,	 &command_check,   &command_status, &command_log,
-	&command_schema, &command_offsets, &command_drop,   &command_version,
+	&command_schema, &command_offsets, &command_dlq,    &command_drop,
+	&command_version,
 };
 
 enum { ARG_JSON = 256, ARG_SQL, ARG_GAP, ARG_REPEAT, ARG_YES, ARG_HELP, ARG_VERSION };

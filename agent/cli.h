@@ -55,7 +55,7 @@ void cli_put_conf(const struct cli *cli, struct buf *out);
 int cli_put(struct buf *b);
 
 /* defined in cmd_*.c */
-extern const struct command command_check, command_drop, command_log,
+extern const struct command command_check, command_dlq, command_drop, command_log,
 	command_offsets, command_run, command_schema, command_status,
 	command_version;
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "agent/cli.h"
+#include "agent/dlq.h"
 #include "agent/session.h"
 
 /* Server first: what remains after a kill can still be found by the state. */
@@ -18,6 +19,7 @@ static int drop(struct session *s, struct err *e)
 static int run(struct cli *cli, int argc, char **argv)
 {
 	const struct conf_pipeline *pc;
+	struct dlq_counts dead;
 	struct err e = ERR_INIT;
 	struct session s;
 	int rc;
@@ -30,12 +32,16 @@ static int run(struct cli *cli, int argc, char **argv)
 	pc = cli_pipeline(cli, argv[0]);
 	if (pc == NULL)
 		return code_exit(CODE_usage);
+	if (dlq_look(cli->conf->state_dir, pc->name, &dead, &e) != 0)
+		return cli_fail(&e);
 	if (!(cli->flags & CLI_YES)) {
 		printf("would drop what pipeline \"%s\" has at source \"%s\" "
 		       "(Postgres: slot and publication leat_%s)\nand its state "
-		       "below \"%s\"; the data that sink \"%s\" holds stay\n"
-		       "hint: Say --yes to do it.\n", pc->name, pc->from->name,
-		       pc->name, cli->conf->state_dir, pc->to->name);
+		       "below \"%s\", with %llu dead letters; the data that "
+		       "sink \"%s\" holds stay\nhint: Say --yes to do it.\n",
+		       pc->name, pc->from->name, pc->name,
+		       cli->conf->state_dir, (unsigned long long)dead.letters,
+		       pc->to->name);
 		return 0;
 	}
 	if (session_open(&s, cli->conf, pc, &e) != 0 || drop(&s, &e) != 0)

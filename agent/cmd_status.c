@@ -24,6 +24,13 @@ static void print_count(const json_t *p, const char *key, const char *label)
 		       (long long)json_integer_value(v));
 }
 
+/* What there should be none of. */
+static void print_some(const json_t *p, const char *key, const char *label)
+{
+	if (json_integer_value(json_object_get(p, key)) > 0)
+		print_count(p, key, label);
+}
+
 static void print_pipeline(const json_t *p)
 {
 	static const char *const lines[][2] = {
@@ -47,6 +54,8 @@ static void print_pipeline(const json_t *p)
 	print_count(p, "commits", "commits");
 	print_count(p, "queue_bytes", "queue bytes");
 	print_count(p, "behind_bytes", "bytes behind");
+	print_some(p, "dead_letters", "dead letters");
+	print_some(p, "skipped", "left out");
 }
 
 static int print_document(const struct buf *doc)
@@ -84,7 +93,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	rc = cli_conf(cli);
 	if (rc != 0)
 		return rc;
-	switch (ask(cli->conf->control_socket, "/status", &doc, &e)) {
+	switch (ask(cli->conf->control_socket, "GET", "/status", &doc, &e)) {
 	case ASK_OK:
 		break;
 	case ASK_NOT_RUNNING:

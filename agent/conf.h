@@ -43,7 +43,7 @@ struct conf_section {
 };
 
 enum conf_initial { INITIAL_UNSET = -1, INITIAL_STREAM_ONLY };
-enum conf_on_reject { ON_REJECT_BLOCK };
+enum conf_on_reject { ON_REJECT_BLOCK, ON_REJECT_DEAD_LETTER, ON_REJECT_SKIP };
 
 /* typed by pipeline_opts */
 struct conf_pipeline {
@@ -55,7 +55,9 @@ struct conf_pipeline {
 	char *source, *sink;
 	int initial;		/* enum conf_initial */
 	char *start;		/* for a log as source */
-	int on_reject;
+	int on_reject;		/* enum conf_on_reject */
+	int64_t dead_letter_max;
+	int64_t dead_letter_size; /* bytes of all of them */
 	int64_t queue_size;	/* bytes of the retained queue */
 	int64_t commit_interval; /* ms; 0: as soon as the queue is empty */
 	bool exit_on_stop;

@@ -27,7 +27,9 @@ static const char *const initials[] = {
 };
 static const char *const on_rejects[] = {
 	[ON_REJECT_BLOCK] = "block",
-	[ON_REJECT_BLOCK + 1] = NULL,
+	[ON_REJECT_DEAD_LETTER] = "dead_letter",
+	[ON_REJECT_SKIP] = "skip",
+	[ON_REJECT_SKIP + 1] = NULL,
 };
 
 #define TOP(field) .offset = offsetof(struct conf, field)
@@ -64,6 +66,12 @@ const struct opt pipeline_opts[] = {
 	{.name = "on_reject", .type = OPT_CHOICE, PIPELINE(on_reject),
 	 .dflt = "block", .choices = on_rejects,
 	 .help = "What is done with an event that the sink can never take."},
+	{.name = "dead_letter_max", .type = OPT_INT, PIPELINE(dead_letter_max),
+	 .dflt = "10000", .min = 1, .max = 1000000,
+	 .help = "How many dead letters are kept before the pipeline stops."},
+	{.name = "dead_letter_size", .type = OPT_SIZE, PIPELINE(dead_letter_size),
+	 .dflt = "1GiB", .min = 1024 * 1024, .max = -1,
+	 .help = "How many bytes they may have before the pipeline stops."},
 	{.name = "queue_size", .type = OPT_SIZE, PIPELINE(queue_size),
 	 .dflt = "8MiB", .min = 1024 * 1024,
 	 .help = "Limit of the batches in memory, and so of a commit."},

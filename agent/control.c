@@ -12,6 +12,8 @@
 
 #include <microhttpd.h>
 
+#include "agent/dlq.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 struct control {
@@ -39,18 +41,90 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned status,
 	return rc;
 }
 
+static struct pipeline *find_pipeline(const struct control *ctl, const char *name)
+{
+	for (size_t i = 0; name != NULL && i < ctl->agent->n; i++)
+		if (strcmp(pipeline_name(ctl->agent->pipelines[i]), name) == 0)
+			return ctl->agent->pipelines[i];
+	return NULL;
+}
+
+static const char *word(struct MHD_Connection *c, const char *name)
+{
+	return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* By a connection to the file of its own: the writer looks there when it is poked. */
+static int change_letters(struct control *ctl, struct MHD_Connection *c,
+			  const char *url, struct buf *body, struct err *e)
+{
+	const char *name = word(c, "pipeline"), *count = word(c, "count");
+	struct pipeline *p = find_pipeline(ctl, name);
+	struct slice id = slice_of(word(c, "id"));
+	uint64_t n = 0, expected = 0;
+	struct dlq *q;
+	int rc = 0;
+
+	if (p == NULL)
+		return err_set(e, CODE_usage, "the agent has no pipeline \"%s\"",
+			       name ? name : "");
+	if (count != NULL && !slice_to_u64(slice_of(count), &expected))
+		return err_set(e, CODE_usage, "\"%s\" is not a number", count);
+	q = dlq_open(ctl->agent->conf->state_dir, name, false, e);
+	if (q != NULL && strcmp(url, "/dlq/retry") == 0)
+		rc = dlq_want(q, id, &n, e);
+	else if (q != NULL)
+		rc = dlq_drop(q, id, expected, &n, e);
+	dlq_close(q);
+	pipeline_poke(p);
+	if (rc != 0 || err_is_set(e))
+		return -1;
+	buf_printf(body, "{\"count\":%llu,\"state\":", (unsigned long long)n);
+	json_quoted(body, slice_of(pipeline_phase_names[pipeline_phase(p)]));
+	buf_text(body, "}\n");
+	return 0;
+}
+
+static unsigned post(struct control *ctl, struct MHD_Connection *c,
+		     const char *url, struct buf *body)
+{
+	struct err e = ERR_INIT;
+
+	if (change_letters(ctl, c, url, body, &e) != 0) {
+		buf_u8(body, '{');
+		status_put_error(body, &e);
+		buf_text(body, "\"count\":0}\n");
+	}
+	return MHD_HTTP_OK;
+}
+
+static bool is_for_letters(const char *url)
+{
+	return strcmp(url, "/dlq/retry") == 0 || strcmp(url, "/dlq/drop") == 0;
+}
+
 static enum MHD_Result answer(void *cls, struct MHD_Connection *c,
 			      const char *url, const char *method,
 			      const char *version, const char *upload,
 			      size_t *upload_size, void **request)
 {
+	static char seen;
 	struct control *ctl = cls;
 	struct buf body = BUF_INIT;
 	unsigned status = MHD_HTTP_OK;
+	bool is_post = strcmp(method, "POST") == 0;
 	enum MHD_Result rc;
 
-	(void)version, (void)upload, (void)upload_size, (void)request;
-	if (strcmp(method, "GET") != 0) {
+	(void)version, (void)upload;
+	/* a request with a body is told of first without it */
+	if (is_post && (*request == NULL || *upload_size > 0)) {
+		*request = &seen;
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (is_post && is_for_letters(url))
+		status = post(ctl, c, url, &body);
+	else if (strcmp(method, "GET") != 0) {
 		status = MHD_HTTP_METHOD_NOT_ALLOWED;
 		buf_text(&body, "{\"message\":\"only GET is known\"}\n");
 	} else if (strcmp(url, "/status") == 0)

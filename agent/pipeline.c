@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "agent/dlq.h"
 #include "agent/queue.h"
 #include "agent/resume.h"
 #include "agent/state.h"
@@ -47,6 +48,7 @@ struct pipeline {
 	atomic_bool stop;
 	atomic_bool hurry; /* nobody waits for a sick sink */
 	struct state *state;
+	struct reject *reject;
 	bool has_run; /* an attempt got as far as that */
 	/* when the sink made the writer wait for the first time since the last
 	 * commit, clock_mono_ms(), or 0; the writer's, while there is one */
@@ -88,6 +90,11 @@ struct pipeline *pipeline_new(const struct conf *conf,
 		return NULL;
 	p->conf = conf;
 	p->pc = pc;
+	p->reject = reject_new(conf->state_dir, pc);
+	if (p->reject == NULL) {
+		free(p);
+		return NULL;
+	}
 	p->wake_fd = -1;
 	p->since_us = clock_wall_us();
 	snprintf(p->component, sizeof(p->component), "pipeline \"%s\"", pc->name);
@@ -102,6 +109,7 @@ void pipeline_free(struct pipeline *p)
 	if (p->wake_fd >= 0)
 		close(p->wake_fd);
 	state_close(p->state);
+	reject_free(p->reject);
 	buf_fini(&p->committed_text);
 	pthread_mutex_destroy(&p->mutex);
 	free(p);
@@ -284,7 +292,7 @@ static int stream(struct pipeline *p, struct attempt *a, struct err *e)
  * asked to keep anything, so a kill between the two is recoverable. */
 static int begin(struct pipeline *p, struct attempt *a, struct err *e)
 {
-	struct cursor c = {1, 0, SLICE("intent new")};
+	struct cursor c = {1, 0, SLICE("intent new"), 0};
 
 	if ((a->src->ops->caps & SOURCE_NEEDS_INITIAL) &&
 	    a->src->ops->open(a->src, &c, &a->resume.tables, e) != 0)
@@ -325,7 +333,7 @@ static int start_writer(struct pipeline *p, struct attempt *a, struct err *e)
 	if (a->queue == NULL)
 		return err_no_memory(e);
 	atomic_store(&p->hurry, false);
-	a->writer = writer_start(a->queue, a->snk, p->state, p->pc,
+	a->writer = writer_start(a->queue, a->snk, p->state, p->reject, p->pc,
 				 &a->resume.cursor, &hooks, &p->hurry, e);
 	return a->writer ? 0 : -1;
 }
@@ -565,6 +573,16 @@ void pipeline_join(struct pipeline *p)
 	p->has_thread = false;
 }
 
+enum pipeline_phase pipeline_phase(struct pipeline *p)
+{
+	enum pipeline_phase phase;
+
+	pthread_mutex_lock(&p->mutex);
+	phase = p->phase;
+	pthread_mutex_unlock(&p->mutex);
+	return phase;
+}
+
 const char *pipeline_name(const struct pipeline *p)
 {
 	return p->pc->name;
@@ -573,6 +591,28 @@ const char *pipeline_name(const struct pipeline *p)
 const struct conf_pipeline *pipeline_conf(const struct pipeline *p)
 {
 	return p->pc;
+}
+
+void pipeline_poke(struct pipeline *p)
+{
+	reject_poke(p->reject);
+	pthread_mutex_lock(&p->mutex);
+	if (p->queue != NULL)
+		queue_poke(p->queue);
+	pthread_mutex_unlock(&p->mutex);
+}
+
+static void look_at_dead(const struct pipeline *p, struct pipeline_status *out)
+{
+	struct dlq_counts counts;
+	struct err ignored = ERR_INIT;
+
+	out->has_dead = dlq_look(p->conf->state_dir, p->pc->name, &counts,
+				 &ignored) == 0;
+	if (!out->has_dead)
+		return;
+	out->dead_letters = counts.letters;
+	out->skipped = counts.skipped;
 }
 
 void pipeline_status(struct pipeline *p, struct pipeline_status *out)
@@ -585,6 +625,7 @@ void pipeline_status(struct pipeline *p, struct pipeline_status *out)
 		.behind_bytes = UINT64_MAX,
 		.queue_limit = (uint64_t)p->pc->queue_size,
 	};
+	look_at_dead(p, out);
 	pthread_mutex_lock(&p->mutex);
 	out->phase = p->phase;
 	out->err = p->why;

@@ -29,6 +29,8 @@ struct pipeline_status {
 	uint64_t seq;
 	uint64_t events, batches, commits; /* since the agent started */
 	uint64_t queue_bytes, queue_limit;
+	bool has_dead; /* is it known what is kept of rejected events? */
+	uint64_t dead_letters, skipped; /* since its state was made */
 	const char *gear;	 /* the source's, or NULL */
 	uint64_t behind_bytes;	 /* UINT64_MAX: unknown */
 	int64_t last_commit_us;	 /* source's commit time, 0: none */
@@ -54,8 +56,11 @@ bool pipeline_is_stopped(struct pipeline *p, enum code *code);
 void pipeline_stop(struct pipeline *p);
 void pipeline_join(struct pipeline *p);
 
+enum pipeline_phase pipeline_phase(struct pipeline *p);
 const char *pipeline_name(const struct pipeline *p);
 const struct conf_pipeline *pipeline_conf(const struct pipeline *p);
+/* Its dead letters were changed by somebody. */
+void pipeline_poke(struct pipeline *p);
 void pipeline_status(struct pipeline *p, struct pipeline_status *out);
 
 #endif

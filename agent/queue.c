@@ -18,7 +18,7 @@ struct queue {
 	struct batch **next;	     /* the link to the first not presented */
 	struct batch *unused;
 	size_t nunused, keep, bytes, presented, limit;
-	bool is_closed, is_abandoned, is_refusing;
+	bool is_closed, is_abandoned, is_refusing, is_poked;
 };
 
 struct queue *queue_new(size_t byte_limit)
@@ -153,6 +153,14 @@ void queue_refuse(struct queue *q)
 	pthread_mutex_unlock(&q->mutex);
 }
 
+void queue_poke(struct queue *q)
+{
+	pthread_mutex_lock(&q->mutex);
+	q->is_poked = true;
+	pthread_cond_broadcast(&q->changed);
+	pthread_mutex_unlock(&q->mutex);
+}
+
 bool queue_is_abandoned(struct queue *q)
 {
 	bool is;
@@ -170,8 +178,9 @@ enum queue_got queue_next(struct queue *q, int64_t deadline_ms,
 	bool in_time = true;
 
 	pthread_mutex_lock(&q->mutex);
-	while (*q->next == NULL && !q->is_closed && in_time)
+	while (*q->next == NULL && !q->is_closed && !q->is_poked && in_time)
 		in_time = wait_until(q, deadline_ms);
+	q->is_poked = false;
 	if (*q->next != NULL) {
 		*b = *q->next;
 		q->next = &(*b)->next;

@@ -48,6 +48,8 @@ void queue_abandon(struct queue *q);
 /* A stop was asked for: queue_room() waits no more and fails. */
 void queue_refuse(struct queue *q);
 bool queue_is_abandoned(struct queue *q);
+/* One queue_next() that waits, or would, sees its deadline now. */
+void queue_poke(struct queue *q);
 size_t queue_bytes(struct queue *q);
 size_t queue_limit(const struct queue *q);
 

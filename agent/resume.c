@@ -62,8 +62,8 @@ static int refuse_incarnation(const struct sink *snk, const struct cursor *held,
 		snk->name, held->incarnation, stored->incarnation);
 	err_detail(e, "One of them was restored from a backup or belongs to "
 		      "another agent.");
-	err_hint(e, "If the sink is right, remove the pipeline's directory "
-		    "below state_dir.");
+	err_hint(e, "If the sink is right, remove state.db* in the pipeline's "
+		    "directory below state_dir.");
 	return -1;
 }
 

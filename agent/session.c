@@ -1,6 +1,7 @@
 #include "config.h"
 #include "agent/session.h"
 
+#include "agent/dlq.h"
 #include "base/clock.h"
 
 static int claim(struct session *s, struct err *e)
@@ -26,7 +27,7 @@ int session_open(struct session *s, const struct conf *conf,
 {
 	const struct conf_section *from = pc->from, *to = pc->to;
 
-	*s = (struct session){.pc = pc};
+	*s = (struct session){.pc = pc, .state_dir = conf->state_dir};
 	resume_init(&s->resume);
 	s->state = state_open(conf->state_dir, pc->name, STATE_CREATE, true, e);
 	if (s->state == NULL) {
@@ -43,10 +44,27 @@ int session_open(struct session *s, const struct conf *conf,
 	return claim(s, e);
 }
 
+/* The next cursor no longer tells that a letter was delivered. */
+static int settle_letter(struct session *s, struct err *e)
+{
+	struct dlq *q;
+	int rc = 0;
+
+	if (s->resume.cursor.letter == 0)
+		return 0;
+	q = dlq_open(s->state_dir, s->pc->name, false, e);
+	if (q != NULL)
+		rc = dlq_remove(q, s->resume.cursor.letter, e);
+	dlq_close(q);
+	return err_is_set(e) ? -1 : rc;
+}
+
 int session_resume(struct session *s, struct err *e)
 {
 	s->resume.is_forced = true;
-	return resume_decide(&s->resume, s->snk, s->state, e);
+	if (resume_decide(&s->resume, s->snk, s->state, e) != 0)
+		return -1;
+	return settle_letter(s, e);
 }
 
 /* --- putting it elsewhere --------------------------------------------- */
@@ -115,7 +133,7 @@ int session_move(struct session *s, const struct seek *seek, struct err *e)
 {
 	struct cursor *was = &s->resume.cursor;
 	struct cursor to = {was->incarnation + 1, was->seq,
-			    buf_get(&seek->source)};
+			    buf_get(&seek->source), 0};
 	const struct source_ops *ops = s->src->ops;
 	const struct origin origin = {
 		.connector = slice_of(ops->connector ? ops->connector

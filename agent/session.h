@@ -8,6 +8,7 @@
 
 struct session {
 	const struct conf_pipeline *pc;
+	const char *state_dir;
 	struct state *state;
 	struct source *src;
 	struct sink *snk;

@@ -318,6 +318,8 @@ int state_remove(struct state *st, struct err *e)
 {
 	static const char *const names[] = {
 		"state.db", "state.db-wal", "state.db-shm",
+		"dead_letters.db", "dead_letters.db-wal",
+		"dead_letters.db-shm", "lock",
 	};
 	char path[DB_PATH_SIZE + 32];
 

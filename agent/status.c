@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "agent/dlq.h"
 #include "agent/state.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -49,7 +50,7 @@ static void put_head(struct buf *out, const struct conf_pipeline *pc,
 	put_text(out, "state", phase);
 }
 
-static void put_error(struct buf *out, const struct err *e)
+void status_put_error(struct buf *out, const struct err *e)
 {
 	put_text(out, "code", code_name(e->code));
 	if (!err_is_set(e))
@@ -71,13 +72,24 @@ static void put_cursor(struct buf *out, const struct buf *text)
 	buf_u8(out, ',');
 }
 
+static void put_dead(struct buf *out, bool is_known, uint64_t letters,
+		     uint64_t skipped)
+{
+	if (!is_known) {
+		buf_text(out, "\"dead_letters\":null,\"skipped\":null,");
+		return;
+	}
+	put_number(out, "dead_letters", letters);
+	put_number(out, "skipped", skipped);
+}
+
 static void put_pipeline(struct pipeline *p, struct buf *out)
 {
 	struct pipeline_status st;
 
 	pipeline_status(p, &st);
 	put_head(out, pipeline_conf(p), pipeline_phase_names[st.phase]);
-	put_error(out, &st.err);
+	status_put_error(out, &st.err);
 	put_time(out, "since", st.since_us);
 	put_cursor(out, &st.cursor);
 	put_number(out, "seq", st.seq);
@@ -95,6 +107,7 @@ static void put_pipeline(struct pipeline *p, struct buf *out)
 		buf_text(out, "\"behind_bytes\":null,");
 	else
 		put_number(out, "behind_bytes", st.behind_bytes);
+	put_dead(out, st.has_dead, st.dead_letters, st.skipped);
 	put_time(out, "last_commit", st.last_commit_us);
 	put_time(out, "last_heard", st.last_heard_us);
 	end_object(out);
@@ -125,8 +138,10 @@ void status_print(const struct status_agent *agent, struct buf *out)
 static void put_offline(const struct conf *conf, const struct conf_pipeline *pc,
 			struct buf *out)
 {
-	struct err e = ERR_INIT;
+	struct err e = ERR_INIT, ignored = ERR_INIT;
 	struct buf text = BUF_INIT;
+	struct dlq_counts dead;
+	bool is_known;
 	struct cursor c = {0};
 	struct state *st = state_open(conf->state_dir, pc->name, STATE_LOOK,
 				      false, &e);
@@ -138,9 +153,11 @@ static void put_offline(const struct conf *conf, const struct conf_pipeline *pc,
 	/* that it has never run is no error */
 	if (e.code == CODE_failed)
 		e = ERR_INIT;
-	put_error(out, &e);
+	status_put_error(out, &e);
 	put_cursor(out, &text);
 	put_number(out, "seq", c.seq);
+	is_known = dlq_look(conf->state_dir, pc->name, &dead, &ignored) == 0;
+	put_dead(out, is_known, dead.letters, dead.skipped);
 	end_object(out);
 	state_close(st);
 	buf_fini(&text);

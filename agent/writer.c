@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/writer_letters.h"
+#include "agent/writer_steps.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/retry.h"
@@ -17,37 +19,12 @@
 #define POUR_MS 50
 #define THREAD_NAME_SIZE 16 /* the kernel's; longer ones are cut */
 
-/* What to do after a verdict. */
-enum step { STEP_DONE, STEP_AGAIN, STEP_REWIND, STEP_FAIL };
-
-struct writer {
-	struct queue *queue;
-	struct sink *sink;
-	struct state *state;
-	const struct conf_pipeline *conf;
-	struct writer_hooks hooks;
-	const atomic_bool *hurry;
-	pthread_t thread;
-	struct err err;
-
-	struct buf committed_text; /* what `committed` points into */
-	struct cursor committed;
-	const struct batch *last; /* presented, not committed; NULL: none */
-	int64_t dirty_since;
-	uint64_t skip_seq;	  /* events up to it are in the sink */
-	uint64_t events;	  /* since the last commit */
-	int64_t state_written;
-	bool is_state_behind;
-	struct retry retry;
-	struct retry rewinds; /* since the last commit */
-};
-
 static bool is_lazy(const struct writer *w)
 {
 	return w->sink->ops->class == SINK_TRANSACTIONAL;
 }
 
-static bool is_whole(const struct writer *w)
+bool writer_is_whole(const struct writer *w)
 {
 	return w->sink->ops->caps & SINK_WHOLE_TRANSACTIONS;
 }
@@ -85,7 +62,7 @@ static enum step wait_for_sink(struct writer *w, struct err *e)
 	return back_off(w, &w->retry, e);
 }
 
-static enum step settle(struct writer *w, enum verdict v, struct err *e)
+enum step writer_settle(struct writer *w, enum verdict v, struct err *e)
 {
 	switch (v) {
 	case VERDICT_OK:
@@ -101,37 +78,12 @@ static enum step settle(struct writer *w, enum verdict v, struct err *e)
 		return wait_for_sink(w, e);
 	case VERDICT_REWIND:
 		return STEP_REWIND;
-	case VERDICT_REJECT:
-		err_set(e, CODE_event_rejected, "the sink rejected an event");
-		return STEP_FAIL;
+	case VERDICT_REJECT: /* of what cannot be left out */
 	case VERDICT_FATAL:
 		break;
 	}
 	err_set(e, CODE_internal, "the sink gave up without a reason");
 	return STEP_FAIL;
-}
-
-static enum step write_range(struct writer *w, const struct batch *b,
-			     size_t from, size_t to, struct err *e)
-{
-	enum step step = STEP_AGAIN;
-
-	while (from < to && step == STEP_AGAIN)
-		step = settle(w, w->sink->ops->write(w->sink, b, from,
-						     to - from, e), e);
-	if (from >= to || step == STEP_DONE) {
-		w->events += to - from;
-		return STEP_DONE;
-	}
-	if (step == STEP_FAIL && e->code == CODE_event_rejected &&
-	    e->index < b->n) {
-		struct buf id = BUF_INIT;
-
-		event_id(&b->ev[e->index], 0, &id);
-		err_wrap(e, "event \"%.*s\"", (int)id.n, id.p ? id.p : "");
-		buf_fini(&id);
-	}
-	return step;
 }
 
 static int keep_committed(struct writer *w, const struct cursor *c,
@@ -149,13 +101,12 @@ static int keep_committed(struct writer *w, const struct cursor *c,
 	return 0;
 }
 
-/* A state file that cannot be written is waited for like a sink: what the sink
- * has committed is not to be read and delivered again for that. */
-static enum verdict verdict_of_state(int rc, const struct err *e)
+enum step writer_settle_state(struct writer *w, int rc, struct err *e)
 {
 	if (rc == 0)
-		return VERDICT_OK;
-	return code_kind(e->code) == CODE_RETRY ? VERDICT_RETRY : VERDICT_FATAL;
+		return writer_settle(w, VERDICT_OK, e);
+	return writer_settle(w, code_kind(e->code) == CODE_RETRY ? VERDICT_RETRY
+							  : VERDICT_FATAL, e);
 }
 
 static int store_cursor(struct writer *w, const struct cursor *c, struct err *e)
@@ -163,9 +114,7 @@ static int store_cursor(struct writer *w, const struct cursor *c, struct err *e)
 	enum step step;
 
 	do {
-		int rc = state_set_cursor(w->state, c, e);
-
-		step = settle(w, verdict_of_state(rc, e), e);
+		step = writer_settle_state(w, state_set_cursor(w->state, c, e), e);
 	} while (step == STEP_AGAIN);
 	w->is_state_behind = step != STEP_DONE;
 	w->state_written = clock_mono_ms();
@@ -177,9 +126,7 @@ static int store_table(struct writer *w, const struct table *tab, struct err *e)
 	enum step step;
 
 	do {
-		int rc = state_add_table(w->state, tab, e);
-
-		step = settle(w, verdict_of_state(rc, e), e);
+		step = writer_settle_state(w, state_add_table(w->state, tab, e), e);
 	} while (step == STEP_AGAIN);
 	return step == STEP_DONE ? 0 : -1;
 }
@@ -203,6 +150,29 @@ static int publish(struct writer *w, const struct cursor *c, struct err *e)
 	return 0;
 }
 
+/* What was rejected is durable before its place is covered (A3). */
+enum step writer_commit_sink(struct writer *w, const struct cursor *c,
+			     struct err *e)
+{
+	bool is_refused;
+	enum verdict v;
+	enum step step;
+
+	do {
+		step = writer_settle_state(w, reject_commits(w->reject, c, e), e);
+	} while (step == STEP_AGAIN);
+	if (step != STEP_DONE)
+		return step;
+	do {
+		v = w->sink->ops->commit(w->sink, c, e);
+		is_refused = v == VERDICT_REJECT && e->seq != 0;
+		step = is_refused ? STEP_REWIND : writer_settle(w, v, e);
+	} while (step == STEP_AGAIN);
+	if (is_refused)
+		w->refused = *e;
+	return step;
+}
+
 static enum step commit(struct writer *w, const struct cursor *c,
 			struct err *e)
 {
@@ -210,13 +180,17 @@ static enum step commit(struct writer *w, const struct cursor *c,
 
 	if (fault_mutates("ack_first", "")) /* what A1 forbids */
 		w->hooks.committed(w->hooks.arg, c, 0);
-	do {
-		step = settle(w, w->sink->ops->commit(w->sink, c, e), e);
-	} while (step == STEP_AGAIN);
+	step = writer_commit_sink(w, c, e);
 	if (step == STEP_DONE)
 		retry_reset(&w->rewinds);
 	if (step == STEP_DONE && publish(w, c, e) != 0)
 		return STEP_FAIL;
+	if (step != STEP_DONE)
+		return step;
+	do {
+		step = writer_settle_state(w, reject_committed(w->reject, c, e),
+					   e);
+	} while (step == STEP_AGAIN);
 	return step;
 }
 
@@ -233,15 +207,90 @@ static enum step barrier(struct writer *w, const struct event *ev,
 	};
 	enum step step = STEP_DONE;
 
-	if (ev->schema->prev != NULL && before.source.n > 0 && !is_whole(w))
+	if (ev->schema->prev != NULL && before.source.n > 0 && !writer_is_whole(w))
 		step = commit(w, &before, e);
 	if (step != STEP_DONE)
 		return step;
 	do {
-		step = settle(w, w->sink->ops->apply_schema(w->sink, ev, e), e);
+		step = writer_settle(w, w->sink->ops->apply_schema(w->sink, ev, e), e);
 	} while (step == STEP_AGAIN);
-	if (step == STEP_DONE && store_table(w, ev->table, e) != 0)
+	if (step != STEP_DONE)
+		return step;
+	if (store_table(w, ev->table, e) != 0)
 		return STEP_FAIL;
+	do {
+		step = writer_settle_state(w, reject_applied(w->reject, ev, e), e);
+	} while (step == STEP_AGAIN);
+	return step;
+}
+
+/* The first event of the range that a commit was refused for; to: none. */
+static size_t find_refused(const struct writer *w, const struct batch *b,
+			   size_t from, size_t to, struct err *why)
+{
+	if (w->refused.seq == 0)
+		return to;
+	while (from < to && (b->ev[from].op == OP_SCHEMA ||
+			     b->ev[from].seq != w->refused.seq))
+		from++;
+	*why = w->refused;
+	return from;
+}
+
+static enum step put_aside(struct writer *w, const struct event *ev,
+			   const struct err *why, struct err *e)
+{
+	enum step step;
+
+	do {
+		step = writer_settle_state(w, reject_event(w->reject, ev, why, e), e);
+	} while (step == STEP_AGAIN);
+	return step;
+}
+
+enum step writer_note_written(struct writer *w, const struct batch *b,
+			      size_t from, size_t to, struct err *e)
+{
+	enum step step;
+
+	w->events += to - from;
+	do {
+		step = writer_settle_state(w, reject_written(w->reject, b, from, to, e),
+				    e);
+	} while (step == STEP_AGAIN);
+	return step;
+}
+
+/* Events that the sink can never take are taken out of its way. */
+static enum step write_range(struct writer *w, const struct batch *b,
+			     size_t from, size_t to, struct err *e)
+{
+	struct err why = ERR_INIT;
+	size_t end = find_refused(w, b, from, to, &why);
+	enum step step = STEP_DONE;
+
+	while (from < to && (step == STEP_DONE || step == STEP_AGAIN)) {
+		enum verdict v;
+
+		if (from == end) {
+			step = put_aside(w, &b->ev[from++], &why, e);
+			end = find_refused(w, b, from, to, &why);
+			continue;
+		}
+		v = w->sink->ops->write(w->sink, b, from, end - from, e);
+		if (v == VERDICT_REJECT) {
+			assert(e->index >= from && e->index < end);
+			why = *e;
+			*e = ERR_INIT;
+			end = why.index;
+			continue;
+		}
+		step = writer_settle(w, v, e);
+		if (step != STEP_DONE)
+			continue;
+		step = writer_note_written(w, b, from, end, e);
+		from = end;
+	}
 	return step;
 }
 
@@ -328,20 +377,36 @@ static int find_held(struct writer *w, struct buf *text, struct cursor *held,
 	return 0;
 }
 
+/* What is told by what the sink holds now. */
+static int begin_reject(struct writer *w, const struct cursor *held,
+			struct err *e)
+{
+	enum step step;
+
+	do {
+		step = writer_settle_state(w, reject_begin(w->reject, held, e), e);
+	} while (step == STEP_AGAIN);
+	return step == STEP_DONE ? 0 : -1;
+}
+
 /* The first one of a row is done at once; a sink that is in doubt again before
  * anything was committed is given time. */
-static int rewind_sink(struct writer *w, struct err *e)
+int writer_rewind(struct writer *w, struct err *e)
 {
 	struct err why = *e;
 	struct buf text = BUF_INIT;
 	struct cursor held = {0};
 	int rc = -1;
 
+	/* that is not in doubt again, but one event wiser */
+	if (why.code == CODE_event_rejected)
+		retry_reset(&w->rewinds);
 	if (w->rewinds.failing_since == 0)
 		retry_next_ms(&w->rewinds);
 	else if (back_off(w, &w->rewinds, e) != STEP_AGAIN)
 		return -1;
-	w->hooks.waiting(w->hooks.arg, &why);
+	if (why.code != CODE_event_rejected)
+		w->hooks.waiting(w->hooks.arg, &why);
 	*e = ERR_INIT;
 	if (find_held(w, &text, &held, e) != 0)
 		goto out;
@@ -349,6 +414,9 @@ static int rewind_sink(struct writer *w, struct err *e)
 		w->events = 0; /* they are counted when they come again */
 	w->last = NULL;
 	w->skip_seq = held.seq;
+	if (begin_reject(w, &held, e) != 0)
+		goto out;
+	held.letter = 0;
 	/* the commit that was in doubt may have succeeded */
 	if (!cursor_eq(&held, &w->committed) && publish(w, &held, e) != 0)
 		goto out;
@@ -373,7 +441,7 @@ static int64_t gather_ms(const struct writer *w)
 /* Does the commit have to wait for the rest of a transaction? */
 static bool is_inside(const struct writer *w)
 {
-	return w->last->in_txn && is_whole(w);
+	return w->last->in_txn && writer_is_whole(w);
 }
 
 /* When the commit is to happen at the latest. */
@@ -397,7 +465,7 @@ static size_t commit_bytes(const struct writer *w)
 {
 	size_t limit = queue_limit(w->queue);
 
-	if (!is_whole(w))
+	if (!writer_is_whole(w))
 		return limit / 2;
 	return w->last->in_txn ? limit - limit / 4 : limit / 4;
 }
@@ -432,6 +500,7 @@ static enum step commit_last(struct writer *w, struct err *e)
 	enum step step = commit(w, &w->last->cursor, e);
 
 	if (step == STEP_DONE) {
+		w->is_between = !w->last->in_txn;
 		w->last = NULL;
 		queue_release(w->queue);
 	}
@@ -446,6 +515,8 @@ static enum step turn(struct writer *w, bool *is_over, struct err *e)
 	enum step step = STEP_DONE;
 	enum queue_got got;
 
+	if (writer_redeliver(w, e) != STEP_DONE)
+		return STEP_FAIL;
 	if (w->last != NULL)
 		deadline = commit_deadline(w);
 	else if (w->is_state_behind)
@@ -474,20 +545,24 @@ static void *run(void *arg)
 
 	snprintf(name, sizeof(name), "write:%s", w->conf->name);
 	pthread_setname_np(pthread_self(), name);
+	is_over = begin_reject(w, &w->committed, &w->err) != 0;
+	w->committed.letter = 0;
 	while (!is_over) {
 		enum step step = turn(w, &is_over, &w->err);
 
 		if (step == STEP_FAIL)
 			break;
-		if (step == STEP_REWIND && rewind_sink(w, &w->err) != 0)
+		if (step == STEP_REWIND && writer_rewind(w, &w->err) != 0)
 			break;
 	}
+	reject_end(w->reject);
 	queue_abandon(w->queue);
 	w->hooks.ended(w->hooks.arg);
 	return NULL;
 }
 
 struct writer *writer_start(struct queue *q, struct sink *snk, struct state *st,
+			    struct reject *reject,
 			    const struct conf_pipeline *conf,
 			    const struct cursor *from,
 			    const struct writer_hooks *hooks,
@@ -503,6 +578,7 @@ struct writer *writer_start(struct queue *q, struct sink *snk, struct state *st,
 	w->queue = q;
 	w->sink = snk;
 	w->state = st;
+	w->reject = reject;
 	w->conf = conf;
 	w->hooks = *hooks;
 	w->hurry = hurry;

@@ -10,6 +10,7 @@
 
 #include "agent/conf.h"
 #include "agent/queue.h"
+#include "agent/reject.h"
 #include "agent/state.h"
 
 struct writer;
@@ -26,8 +27,9 @@ struct writer_hooks {
 };
 
 /* The sink is open at `from`.  hurry becomes true when nobody wants to wait for
- * a sick sink any more.  *Returns owned* or NULL. */
+ * a sick sink any more.  *Borrows* all.  *Returns owned* or NULL. */
 struct writer *writer_start(struct queue *q, struct sink *snk, struct state *st,
+			    struct reject *reject,
 			    const struct conf_pipeline *conf,
 			    const struct cursor *from,
 			    const struct writer_hooks *hooks,

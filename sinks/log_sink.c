@@ -164,6 +164,7 @@ static int log_sink_check(struct sink *snk, struct report *r, struct err *e)
 const struct sink_ops log_sink = {
 	.type = "log",
 	.class = SINK_TRANSACTIONAL,
+	.caps = SINK_SEQ_ORDER,
 	.opts = log_opts,
 	.conf_size = sizeof(struct log_conf),
 	.size = sizeof(struct log_sink),

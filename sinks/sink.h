@@ -22,7 +22,8 @@ enum verdict {
 	VERDICT_REWIND, /* in doubt: close, open, present again what follows its
 			   cursor */
 	VERDICT_REJECT, /* event err->index of the batch can never succeed;
-			   nothing of the call was taken */
+			   nothing of the call was taken.  From commit(): the
+			   event of err->seq; else as REWIND */
 	VERDICT_FATAL,	/* stop with err's code */
 };
 
@@ -32,10 +33,12 @@ enum sink_class {
 	SINK_AT_LEAST_ONCE, /* the state file's is; repeats are seen */
 };
 
-/* The destination shows its readers one commit at a time: a commit ends where a
- * transaction of the source does, unless that is larger than a commit may be;
- * and apply_schema() is a part of it like write(), not a barrier. */
-enum { SINK_WHOLE_TRANSACTIONS = 1 };
+/* SINK_WHOLE_TRANSACTIONS: the destination shows its readers one commit at a time:
+ * a commit ends where a transaction of the source does, unless that is larger than a
+ * commit may be; and apply_schema() is a part of it like write(), not a barrier.
+ * SINK_SEQ_ORDER: its readers find their place by seq, so no event comes behind one
+ * with a higher seq, whatever its key. */
+enum { SINK_WHOLE_TRANSACTIONS = 1, SINK_SEQ_ORDER = 2 };
 
 struct sink;
 

@@ -7,7 +7,7 @@ my ($rc, $out, $err) = run_leat('--help');
 is($rc, 0, 'leat --help ends with 0');
 is($err, '', 'and writes nothing to stderr');
 my @commands = $out =~ /^  ([a-z]+) +\S/mg;
-is_deeply([sort @commands], [sort qw(run check status log schema offsets drop version)],
+is_deeply([sort @commands], [sort qw(run check status log schema offsets dlq drop version)],
 	'it lists the commands');
 
 ($rc, $out, $err) = run_leat();
@@ -32,7 +32,7 @@ for my $words (['rum'], ['--no-such'], ['-c'], ['run', 'fast'], ['status', 'x'],
 	['log'], ['log', 'eat'], ['log', 'cat'], ['log', 'cat', 'l', 'l', 'l'], ['log', 'cat', 'l', '--format', 'xml'],
 	['log', 'cat', 'l', '--format', 'row,schemas=yes'], ['log', 'cat', 'l', '--format', 'debezium,shape=round'],
 	['log', 'cat', 'l', '--format', 'debezium,time=late'], ['log', 'cat', 'l', '--format'], ['log', 'cat', 'l', '--from', 'here'], ['schema'], ['schema', 'draw'],
-	['schema', 'diff'], ['offsets'], ['offsets', 'get'], ['offsets', 'set'], ['drop'],
+	['schema', 'diff'], ['offsets'], ['offsets', 'get'], ['offsets', 'set'], ['drop'], ['dlq'], ['dlq', 'list'], ['dlq', 'show', 'p'], ['dlq', 'eat', 'p'], ['dlq', 'drop', 'p', '--count', 'x'],
 	['check', '--json', '--sql']) {
 	my @words = @$words;
 	splice @words, 1, 0, '-c', $conf if @words > 1;

@@ -27,7 +27,7 @@ is($rc, 0, '0: check finds nothing in the way') or diag $out;
 $rig->start->await_running;
 $rig->insert(1)->await_ids(1);
 is($rig->stop, 0, '0: run, stopped by SIGTERM');
-for my $command (qw(run check status log schema offsets drop version)) {
+for my $command (qw(run check status log schema offsets dlq drop version)) {
 	($rc, $out, $err) = run_leat($command, '--help');
 	is($rc, 0, "0: leat $command --help");
 	like($out, qr/^usage: leat $command\b/, 'which goes to stdout');

@@ -40,7 +40,7 @@ need_feature('FAULTS');
 Leat::Postgres->need;
 plan skip_all => 'no pg_waldump beside the server' unless -x Leat::Postgres::bindir() . '/pg_waldump';
 
-my @points = grep { !/^kafka_/ } slurp("$SRCDIR/base/fault.def") =~ /^FAULT\((\w+),/mg;
+my @points = grep { !/^(?:kafka|dead_letter)_/ } slurp("$SRCDIR/base/fault.def") =~ /^FAULT\((\w+),/mg;
 # Reached only while a pipeline begins: by the pipelines that come later.
 my %is_first = map { $_ => 1 } qw(slot_intent slot_create);
 # Reached at each commit; the others are rarer.

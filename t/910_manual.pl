@@ -90,7 +90,7 @@ local $TODO = "@missing to be written" if @missing;
 is(differences(\@commands, [map { $_->[0] =~ /^(?:Xo$|Cm (\w+))/ && $1 ? $1 : () }
 	items($leat{DESCRIPTION})], 'leat(1)'), '', 'every command is in the manual');
 }
-my $options = join ' ', map { page($_) } grep { /^leat(?:-log)?\.1$/ } @pages;
+my $options = join ' ', map { page($_) } grep { /^leat(?:-log|-dlq)?\.1$/ } @pages;
 for my $file (grep { m{^agent/(?:cli|cmd_\w+)\.c$} } c_files()) {
 	push @flags, read_tree($file) =~ /^\t\{"([\w-]+)", (?:no|required)_argument/mg;
 }

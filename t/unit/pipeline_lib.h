@@ -113,7 +113,7 @@ static int src_read(struct source *s, struct batch *b, int64_t deadline_ms,
 {
 	struct fake_source *f = (struct fake_source *)s;
 	struct txn *txn = arena_new(&b->arena, struct txn);
-	struct cursor c = {1, 0, {0}};
+	struct cursor c = {1, 0, {0}, 0};
 	char text[32];
 
 	(void)deadline_ms;
