@@ -248,7 +248,8 @@ static int read_batch(struct pipeline *p, struct attempt *a, struct batch *b,
 		queue_unused(a->queue, b);
 		return -1;
 	}
-	if (b->n == 0 && cursor_eq(&b->cursor, &a->at)) {
+	if (b->n == 0 && cursor_eq(&b->cursor, &a->at) &&
+	    b->cursor.in_txn == a->at.in_txn) {
 		queue_unused(a->queue, b);
 		return 0;
 	}
@@ -292,7 +293,7 @@ static int stream(struct pipeline *p, struct attempt *a, struct err *e)
  * asked to keep anything, so a kill between the two is recoverable. */
 static int begin(struct pipeline *p, struct attempt *a, struct err *e)
 {
-	struct cursor c = {1, 0, SLICE("intent new"), 0};
+	struct cursor c = {1, 0, SLICE("intent new"), 0, false};
 
 	if ((a->src->ops->caps & SOURCE_NEEDS_INITIAL) &&
 	    a->src->ops->open(a->src, &c, &a->resume.tables, e) != 0)

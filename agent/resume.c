@@ -159,6 +159,7 @@ static int choose(struct resume *r, const struct sink *snk,
 	if (held->has_cursor &&
 	    cursor_parse(buf_get(&held->cursor), &in_sink, e) != 0)
 		goto out;
+	in_sink.in_txn = held->in_txn;
 	if (held->is_known)
 		rc = compare(r, snk, &in_sink, &in_state, pending, e);
 	else {

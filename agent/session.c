@@ -133,7 +133,7 @@ int session_move(struct session *s, const struct seek *seek, struct err *e)
 {
 	struct cursor *was = &s->resume.cursor;
 	struct cursor to = {was->incarnation + 1, was->seq,
-			    buf_get(&seek->source), 0};
+			    buf_get(&seek->source), 0, false};
 	const struct source_ops *ops = s->src->ops;
 	const struct origin origin = {
 		.connector = slice_of(ops->connector ? ops->connector

@@ -196,14 +196,16 @@ static enum step commit(struct writer *w, const struct cursor *c,
 
 /* A new shape of a known table is a barrier: whatever the sink has to do to
  * itself happens with everything before it committed. */
-static enum step barrier(struct writer *w, const struct event *ev,
+static enum step barrier(struct writer *w, const struct batch *b, size_t at,
 			 struct err *e)
 {
+	const struct event *ev = &b->ev[at];
 	struct cursor before = {
 		/* the pipeline's own: a log's events keep that of theirs */
 		.incarnation = w->committed.incarnation,
 		.seq = ev->seq - 1,
 		.source = ev->schema->cursor_source,
+		.in_txn = at + 1 < b->n && b->ev[at + 1].ordinal > 1,
 	};
 	enum step step = STEP_DONE;
 
@@ -306,7 +308,7 @@ static enum step present(struct writer *w, const struct batch *b, struct err *e)
 			continue;
 		step = write_range(w, b, from, i, e);
 		if (step == STEP_DONE)
-			step = barrier(w, &b->ev[i], e);
+			step = barrier(w, b, i, e);
 		from = i;
 	}
 	if (step == STEP_DONE)
@@ -314,19 +316,18 @@ static enum step present(struct writer *w, const struct batch *b, struct err *e)
 	return step;
 }
 
-/* Opens the sink again and finds out where it stands. */
-static int reopen(struct writer *w, struct buf *text, bool *is_known,
-		  struct err *e)
+/* Opens the sink again and finds out where it stands; the caller has the cursor. */
+static int reopen(struct writer *w, struct sink_held *held, struct err *e)
 {
 	struct registry tables;
-	struct sink_held held = {.cursor = BUF_INIT, .tables = &tables};
 	enum step step = STEP_AGAIN;
 
 	w->sink->ops->close(w->sink);
+	held->tables = &tables;
 	while (step == STEP_AGAIN) {
 		registry_init(&tables);
-		buf_reset(&held.cursor, SIZE_MAX);
-		if (w->sink->ops->open(w->sink, &held, e) == 0)
+		buf_reset(&held->cursor, SIZE_MAX);
+		if (w->sink->ops->open(w->sink, held, e) == 0)
 			step = STEP_DONE;
 		else
 			step = code_kind(e->code) == CODE_RETRY
@@ -334,11 +335,7 @@ static int reopen(struct writer *w, struct buf *text, bool *is_known,
 				       : STEP_FAIL;
 		registry_fini(&tables);
 	}
-	*is_known = held.is_known;
-	if (step == STEP_DONE && held.has_cursor)
-		*text = held.cursor;
-	else
-		buf_fini(&held.cursor);
+	held->tables = NULL;
 	return step == STEP_DONE ? 0 : -1;
 }
 
@@ -359,21 +356,21 @@ static int check_held(const struct writer *w, const struct cursor *held,
 	return -1;
 }
 
-/* Where does the sink stand?  text is what *held points into. */
-static int find_held(struct writer *w, struct buf *text, struct cursor *held,
-		     struct err *e)
+/* Where does the sink stand?  *at points into held. */
+static int find_held(struct writer *w, struct sink_held *held,
+		     struct cursor *at, struct err *e)
 {
-	bool is_known;
-
-	if (reopen(w, text, &is_known, e) != 0)
+	if (reopen(w, held, e) != 0)
 		return -1;
-	if (text->n > 0)
-		return cursor_parse(buf_get(text), held, e) != 0
-			       ? -1
-			       : check_held(w, held, e);
-	if (is_known && w->committed.seq > 0)
-		return check_held(w, held, e);
-	*held = w->committed;
+	if (held->has_cursor) {
+		if (cursor_parse(buf_get(&held->cursor), at, e) != 0)
+			return -1;
+		at->in_txn = held->in_txn;
+		return check_held(w, at, e);
+	}
+	if (held->is_known && w->committed.seq > 0)
+		return check_held(w, at, e);
+	*at = w->committed;
 	return 0;
 }
 
@@ -394,7 +391,7 @@ static int begin_reject(struct writer *w, const struct cursor *held,
 int writer_rewind(struct writer *w, struct err *e)
 {
 	struct err why = *e;
-	struct buf text = BUF_INIT;
+	struct sink_held sink = {.cursor = BUF_INIT};
 	struct cursor held = {0};
 	int rc = -1;
 
@@ -408,7 +405,7 @@ int writer_rewind(struct writer *w, struct err *e)
 	if (why.code != CODE_event_rejected)
 		w->hooks.waiting(w->hooks.arg, &why);
 	*e = ERR_INIT;
-	if (find_held(w, &text, &held, e) != 0)
+	if (find_held(w, &sink, &held, e) != 0)
 		goto out;
 	if (w->last == NULL || held.seq < w->last->cursor.seq)
 		w->events = 0; /* they are counted when they come again */
@@ -424,7 +421,7 @@ int writer_rewind(struct writer *w, struct err *e)
 	w->hooks.waiting(w->hooks.arg, NULL);
 	rc = 0;
 out:
-	buf_fini(&text);
+	buf_fini(&sink.cursor);
 	return rc;
 }
 
@@ -441,7 +438,7 @@ static int64_t gather_ms(const struct writer *w)
 /* Does the commit have to wait for the rest of a transaction? */
 static bool is_inside(const struct writer *w)
 {
-	return w->last->in_txn && writer_is_whole(w);
+	return w->last->cursor.in_txn && writer_is_whole(w);
 }
 
 /* When the commit is to happen at the latest. */
@@ -467,7 +464,7 @@ static size_t commit_bytes(const struct writer *w)
 
 	if (!writer_is_whole(w))
 		return limit / 2;
-	return w->last->in_txn ? limit - limit / 4 : limit / 4;
+	return w->last->cursor.in_txn ? limit - limit / 4 : limit / 4;
 }
 
 static bool is_late(const struct writer *w, int64_t now)
@@ -500,7 +497,7 @@ static enum step commit_last(struct writer *w, struct err *e)
 	enum step step = commit(w, &w->last->cursor, e);
 
 	if (step == STEP_DONE) {
-		w->is_between = !w->last->in_txn;
+		w->is_between = !w->last->cursor.in_txn;
 		w->last = NULL;
 		queue_release(w->queue);
 	}

@@ -41,6 +41,9 @@
  * and its schema event (both with their length before, see tables.h); commit,
  * the text of the pipeline's cursor, empty when there has been none.
  *
+ * Rows and commits behind which the source's transaction goes on say so
+ * (FRAME_INSIDE); of two without an event between them the later one is right.
+ *
  * At the head of each segment the newest version of every table and the last
  * commit are repeated (FRAME_REPEAT), so each can be read by itself.  A segment
  * ends in a commit frame.
@@ -84,7 +87,10 @@ struct segment_head {
 /* Stored. */
 enum frame_kind { FRAME_ROWS = 1, FRAME_TABLE, FRAME_COMMIT };
 enum frame_codec { CODEC_NONE, CODEC_ZSTD };
-enum { FRAME_REPEAT = 1 };
+enum {
+	FRAME_REPEAT = 1,
+	FRAME_INSIDE = 2, /* the source's transaction goes on behind it */
+};
 
 struct frame {
 	enum frame_kind kind;

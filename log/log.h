@@ -100,6 +100,8 @@ int log_reader_wait(struct log_reader *r, int64_t deadline_ms, int wake_fd,
 /* uuid, seq and CRC of what was read last: a source part. */
 void log_reader_cursor(const struct log_reader *r, struct buf *out);
 uint64_t log_reader_seq(const struct log_reader *r);
+/* Does the source's transaction go on behind it, as far as was read? */
+bool log_reader_is_inside(const struct log_reader *r);
 /* Stores the place of the named reader. */
 int log_reader_ack(struct log_reader *r, struct slice cursor, struct err *e)
 	MUST_CHECK;

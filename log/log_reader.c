@@ -333,6 +333,8 @@ static int read_rows(struct log_reader *r, const struct frame *f,
 static int take_frame(struct log_reader *r, const struct frame *f,
 		      const uint8_t *stored, struct batch *b, struct err *e)
 {
+	if (f->kind != FRAME_TABLE)
+		r->is_inside = f->flags & FRAME_INSIDE;
 	switch (f->kind) {
 	case FRAME_ROWS:
 		return read_rows(r, f, stored, b, e);
@@ -444,6 +446,11 @@ void log_reader_cursor(const struct log_reader *r, struct buf *out)
 uint64_t log_reader_seq(const struct log_reader *r)
 {
 	return r->place.seq;
+}
+
+bool log_reader_is_inside(const struct log_reader *r)
+{
+	return r->is_inside;
 }
 
 int log_reader_ack(struct log_reader *r, struct slice cursor, struct err *e)

@@ -28,6 +28,7 @@ struct log_reader {
 	struct log_tables shown;  /* what the reader's user knows; no events */
 	struct batch *target;	  /* of the read in progress */
 	struct err *target_err;
+	bool is_inside; /* the transaction of the last event goes on */
 	bool has_shown; /* the read in progress made OP_SCHEMA events */
 	struct codec codec;
 	struct buf raw;	      /* of a table frame */

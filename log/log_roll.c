@@ -65,7 +65,8 @@ static int repeat_tables(struct log_writer *w, struct err *e)
 static int write_head(struct log_writer *w, struct err *e)
 {
 	struct frame f = {.kind = FRAME_COMMIT,
-			  .flags = FRAME_REPEAT,
+			  .flags = FRAME_REPEAT |
+				   (w->is_inside ? FRAME_INSIDE : 0),
 			  .first_seq = w->committed_seq,
 			  .last_seq = w->committed_seq,
 			  .commit_us = w->max_commit_us};

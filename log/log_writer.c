@@ -146,6 +146,7 @@ int writer_flush(struct log_writer *w, struct err *e)
 static int close_body(struct log_writer *w, struct err *e)
 {
 	struct frame f = {.kind = FRAME_ROWS,
+			  .flags = w->is_inside ? FRAME_INSIDE : 0,
 			  .first_seq = w->body_first,
 			  .last_seq = w->body_last,
 			  .count = w->body_count,
@@ -320,9 +321,24 @@ static int check_tables(const struct log_writer *w, const struct event *ev,
 		       missing->version, SLICE_ARG(missing->full_name));
 }
 
-static int put_event(struct log_writer *w, const struct event *ev,
+/* Is the event behind event i of the same transaction? */
+static bool goes_on(const struct batch *b, size_t i)
+{
+	const struct event *ev = &b->ev[i], *next;
+
+	do {
+		if (++i == b->n)
+			return b->cursor.in_txn;
+		next = &b->ev[i];
+	} while (next->op == OP_SCHEMA);
+	return next->txn == ev->txn ||
+	       (next->ordinal > 1 && slice_eq(next->txn->coord, ev->txn->coord));
+}
+
+static int put_event(struct log_writer *w, const struct batch *b, size_t i,
 		     struct err *e)
 {
+	const struct event *ev = &b->ev[i];
 	uint32_t ntables;
 
 	if (unlikely(w->npending > 0) && flush_tables(w, UINT64_MAX, e) != 0)
@@ -345,6 +361,7 @@ static int put_event(struct log_writer *w, const struct event *ev,
 		return -1;
 	w->body_count++;
 	w->body_last = w->last_seq = ev->seq;
+	w->is_inside = goes_on(b, i);
 	if (ev->txn->commit_us > w->body_commit_us)
 		w->body_commit_us = ev->txn->commit_us;
 	if (w->body_commit_us > w->max_commit_us)
@@ -360,9 +377,12 @@ int log_writer_append(struct log_writer *w, const struct batch *b, size_t first,
 	if (check_alive(w, e) != 0 || check_sizes(w, b, first, count, e) != 0 ||
 	    writer_reserve(w, most, e) != 0)
 		return -1;
-	for (size_t i = first; i < first + count; i++)
-		if (b->ev[i].op != OP_SCHEMA && put_event(w, &b->ev[i], e) != 0)
+	for (size_t i = first; i < first + count; i++) {
+		if (b->ev[i].op == OP_SCHEMA)
+			continue;
+		if (put_event(w, b, i, e) != 0)
 			return die(w);
+	}
 	return 0;
 }
 
@@ -399,6 +419,8 @@ static int write_commit(struct log_writer *w, const struct cursor *c,
 
 	if (flush_tables(w, c->seq, e) != 0 || close_body(w, e) != 0)
 		return -1;
+	w->is_inside = c->in_txn;
+	f.flags = w->is_inside ? FRAME_INSIDE : 0;
 	f.first_seq = f.last_seq = w->last_seq;
 	f.commit_us = w->max_commit_us;
 	if (writer_frame(w, &f, buf_get(&w->commit_text), e) != 0 ||
@@ -435,6 +457,7 @@ int log_writer_commit(struct log_writer *w, const struct cursor *c,
 	if (w->commit_text.failed)
 		return err_no_memory(e);
 	if (w->body_count == 0 && w->out.n == 0 && w->at == w->committed &&
+	    w->is_inside == c->in_txn &&
 	    slice_eq(buf_get(&w->commit_text), buf_get(&w->cursor)))
 		return 0;
 	if (writer_reserve(w, w->commit_text.n, e) != 0)

@@ -31,6 +31,7 @@ struct log_writer {
 	uint32_t chain;
 	uint64_t last_seq, committed_seq;
 	int64_t max_commit_us;
+	bool is_inside; /* the transaction of the last event goes on */
 	struct buf cursor; /* last committed, as text */
 	struct buf out;	   /* sealed frames, not written yet */
 	uint64_t no_roll_below; /* after a roll that failed */

@@ -52,7 +52,6 @@ void batch_reset(struct batch *b)
 	}
 	b->n = 0;
 	b->cursor = (struct cursor){0};
-	b->in_txn = false;
 	b->next = NULL;
 	b->mark = ++marks;
 }

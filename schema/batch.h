@@ -15,8 +15,6 @@ struct batch {
 	struct event *ev;
 	size_t n, cap;
 	struct cursor cursor; /* its source part is in the arena */
-	bool in_txn; /* the cursor stands inside a transaction of the source, of
-			which there is more to come */
 	struct batch *next;   /* for whoever queues it */
 	/* private */
 	struct table **tables;

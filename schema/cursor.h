@@ -21,6 +21,9 @@ struct cursor {
 	uint64_t seq;	      /* of the last event before it; 0: none yet */
 	struct slice source;
 	uint64_t letter;      /* agent/dlq.h; 0: none */
+	bool in_txn; /* it stands inside a transaction of the source, of which
+			there is more to come; no part of the text form, and
+			not compared */
 };
 
 void cursor_print(const struct cursor *c, struct buf *out);

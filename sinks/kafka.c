@@ -52,7 +52,7 @@ struct kafka_sink {
 	/* of the transaction */
 	struct table **tables; /* new versions, one reference each */
 	size_t ntables, tables_cap;
-	struct buf open_txn; /* id of the source's that is not whole yet */
+	struct buf last_txn; /* id of the source's last one */
 
 	/* of the call */
 	struct encoder *encoder;
@@ -149,10 +149,15 @@ static enum verdict begin(struct kafka_sink *ks, struct err *e)
 			       : v;
 }
 
+/* is_inside: the cursor stands inside the source's last transaction. */
 static enum verdict put_progress(struct kafka_sink *ks, struct slice cursor,
-				 struct err *e)
+				 bool is_inside, struct err *e)
 {
+	struct slice open_txn = {0};
 	enum verdict v = VERDICT_OK;
+
+	if (is_inside)
+		open_txn = buf_get(&ks->last_txn);
 
 	for (size_t i = 0; i < ks->ntables && v == VERDICT_OK; i++)
 		v = kafka_progress_put_table(&ks->progress, ks->txn,
@@ -163,8 +168,7 @@ static enum verdict put_progress(struct kafka_sink *ks, struct slice cursor,
 	fault(FAULT_kafka_progress);
 	if (v == VERDICT_OK)
 		v = kafka_progress_put_cursor(&ks->progress, ks->txn, cursor,
-					      buf_get(&ks->open_txn),
-					      ks->commit + 1, ks->writer, e);
+					      open_txn, ks->commit + 1, ks->writer, e);
 	return v;
 }
 
@@ -175,7 +179,8 @@ static int announce(struct kafka_sink *ks, struct err *e)
 	if (ks->has_opened || !ks->progress.has)
 		return 0;
 	if (begin(ks, e) == VERDICT_OK &&
-	    put_progress(ks, ks->progress.cursor, e) == VERDICT_OK &&
+	    put_progress(ks, ks->progress.cursor, ks->last_txn.n > 0, e) ==
+		    VERDICT_OK &&
 	    kafka_txn_commit(ks->txn, e) == VERDICT_OK) {
 		ks->commit++;
 		fault(FAULT_kafka_announced);
@@ -201,6 +206,9 @@ static int open_all(struct kafka_sink *ks, struct registry *reg, struct err *e)
 	if (read_back(ks, true, reg, e) != 0 || check_own(ks, e) != 0)
 		return -1;
 	fault(FAULT_kafka_read);
+	buf_slice(&ks->last_txn, ks->progress.open_txn);
+	if (ks->last_txn.failed)
+		return err_no_memory(e);
 	if (ks->progress.has)
 		ks->commit = ks->progress.commit;
 	return announce(ks, e);
@@ -259,6 +267,7 @@ static int kafka_open(struct sink *snk, struct sink_held *held, struct err *e)
 	snk->commit_after_ms = 0;
 	held->is_known = true;
 	held->has_cursor = ks->progress.has;
+	held->in_txn = ks->progress.open_txn.n > 0;
 	buf_slice(&held->cursor, ks->progress.cursor);
 	return held->cursor.failed ? err_no_memory(e) : 0;
 }
@@ -419,11 +428,13 @@ static enum verdict refused(const struct err *e)
 	return code_kind(e->code) == CODE_STOP ? VERDICT_FATAL : VERDICT_RETRY;
 }
 
-static void keep_open_txn(struct kafka_sink *ks, const struct batch *b)
+static int keep_last_txn(struct kafka_sink *ks, const struct event *ev,
+			 struct err *e)
 {
-	buf_reset(&ks->open_txn, SIZE_MAX);
-	if (b->in_txn && b->n > 0 && b->ev[b->n - 1].txn != NULL)
-		buf_slice(&ks->open_txn, b->ev[b->n - 1].txn->id);
+	ks->last_txn.failed = false;
+	buf_reset(&ks->last_txn, SIZE_MAX);
+	buf_slice(&ks->last_txn, ev->txn->id);
+	return ks->last_txn.failed ? err_no_memory(e) : 0;
 }
 
 static enum verdict kafka_write(struct sink *snk, const struct batch *b,
@@ -440,7 +451,8 @@ static enum verdict kafka_write(struct sink *snk, const struct batch *b,
 			return refused(e);
 		}
 	}
-	keep_open_txn(ks, b);
+	if (count > 0 && keep_last_txn(ks, &b->ev[first + count - 1], e) != 0)
+		return VERDICT_RETRY;
 	return send_all(ks, e);
 }
 
@@ -495,7 +507,7 @@ static enum verdict prepare(struct kafka_sink *ks, const struct cursor *c,
 		err_no_memory(e);
 		v = VERDICT_RETRY;
 	} else
-		v = put_progress(ks, buf_get(&text), e);
+		v = put_progress(ks, buf_get(&text), c->in_txn, e);
 	buf_fini(&text);
 	return v;
 }
@@ -562,7 +574,7 @@ static void kafka_close(struct sink *snk)
 	ks->out = NULL;
 	ks->nout = ks->out_cap = 0;
 	buf_fini(&ks->bytes);
-	buf_fini(&ks->open_txn);
+	buf_fini(&ks->last_txn);
 	buf_fini(&ks->topic);
 	buf_fini(&ks->id);
 	encoder_free(ks->encoder);

@@ -92,7 +92,7 @@ static int read_cursor(struct kafka_progress *p, struct slice value,
 	buf_slice(&p->value, value);
 	if (p->value.failed)
 		return err_no_memory(e);
-	p->cursor = (struct slice){NULL, 0};
+	p->cursor = p->open_txn = (struct slice){NULL, 0};
 	rest = buf_get(&p->value);
 	while (next_line(&rest, "cursor", &word, &text)) {
 		if (slice_is(word, "format"))
@@ -104,6 +104,8 @@ static int read_cursor(struct kafka_progress *p, struct slice value,
 				 SLICE_ARG(text));
 		else if (slice_is(word, "agent"))
 			p->agent = text;
+		else if (slice_is(word, "open_transaction"))
+			p->open_txn = text;
 		else if (slice_is(word, "cursor"))
 			p->cursor = text;
 	}
@@ -323,6 +325,7 @@ int kafka_progress_read(struct kafka_progress *p, const struct kafka_conf *c,
 	int n = -1;
 
 	p->has = false;
+	p->open_txn = (struct slice){NULL, 0};
 	/* one that was claimed is there, although not each broker may know it */
 	if (open_reader(&r, c, topic, "read_committed", e) == 0)
 		n = to_end ? kafka_admin_await(r.rk, r.rkt, e)

@@ -25,6 +25,7 @@ struct kafka_progress {
 	bool has; /* a cursor record */
 	struct buf value; /* what the slices point into */
 	struct slice cursor, agent;
+	struct slice open_txn; /* empty: the cursor stands behind whole ones */
 	uint64_t commit;
 	char writer[KAFKA_WRITER_SIZE];
 	/* private */

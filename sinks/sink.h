@@ -46,6 +46,7 @@ struct sink;
 struct sink_held {
 	bool is_known;	    /* false: the destination cannot tell */
 	bool has_cursor;    /* false: it holds nothing yet */
+	bool in_txn;	    /* the cursor's; false where it is not kept */
 	struct buf cursor;  /* text form; owned by the caller */
 	struct registry *tables; /* the sink loads table versions it holds */
 };

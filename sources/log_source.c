@@ -195,7 +195,8 @@ static int finish(struct log_source *ls, struct batch *b, struct err *e)
 {
 	struct source *src = &ls->base;
 	struct cursor c = {.incarnation = src->incarnation,
-			   .seq = log_reader_seq(ls->r) + ls->offset};
+			   .seq = log_reader_seq(ls->r) + ls->offset,
+			   .in_txn = log_reader_is_inside(ls->r)};
 
 	for (size_t i = 0; i < b->n; i++) {
 		struct event *ev = &b->ev[i];

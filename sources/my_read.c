@@ -43,9 +43,9 @@ static int finish(struct my *my, struct batch *b, struct err *e)
 	c.source = my_cursor_source(my, place, &b->arena);
 	if (b->arena.failed)
 		return err_no_memory(e);
+	c.in_txn = my_binlog_in_transaction(my->decoder) &&
+		   place->flight.number != 0;
 	b->cursor = c;
-	b->in_txn = my_binlog_in_transaction(my->decoder) &&
-		    place->flight.number != 0;
 	my->left_ms = clock_mono_ms();
 	if (b->n > 0 || my->told != my->events) {
 		my->told = my->events;

@@ -50,8 +50,8 @@ static int finish(struct pg *pg, struct batch *b, struct err *e)
 	c.source = pg_cursor_source(pg, &place, &b->arena);
 	if (b->arena.failed)
 		return err_no_memory(e);
+	c.in_txn = pgoutput_in_transaction(pg->decoder) && place.n > 0;
 	b->cursor = c;
-	b->in_txn = pgoutput_in_transaction(pg->decoder) && place.n > 0;
 	pg->returned = place;
 	if (b->n > 0 && b->ev[b->n - 1].txn != NULL)
 		atomic_store(&pg->base.last_commit_us,

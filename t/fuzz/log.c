@@ -242,7 +242,7 @@ static int write_row(struct log_writer *w, uint64_t seq, struct err *e)
 			      .version = 1, .from_seq = seq, .ncols = 1,
 			      .cols = &col};
 	struct table *tab = table_new(&proto);
-	struct cursor c = {1, seq, SLICE("fuzz"), 0};
+	struct cursor c = {1, seq, SLICE("fuzz"), 0, false};
 	struct value one = {.tag = VALUE_INT, .i = 1};
 	struct schema_change change = {.cursor_source = SLICE("fuzz")};
 	struct batch *b = batch_new();

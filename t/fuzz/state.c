@@ -206,7 +206,7 @@ static void run(void)
 	struct err e = ERR_INIT;
 	struct state *st = state_open(dir, "p", STATE_CREATE, false, &e);
 	struct sink snk = {.ops = &sink, .name = "fuzz", .pipeline = "p"};
-	struct cursor c = {7, 9, SLICE("there"), 0};
+	struct cursor c = {7, 9, SLICE("there"), 0, false};
 	struct buf text = BUF_INIT;
 	struct resume r;
 

@@ -134,7 +134,7 @@ static void begin(void)
 
 static void settle(struct dlq *q, uint64_t seq, uint64_t letter)
 {
-	struct cursor c = {1, seq, SLICE("x"), letter};
+	struct cursor c = {1, seq, SLICE("x"), letter, false};
 	struct err e = ERR_INIT;
 
 	if (dlq_settle(q, &c, &e) != 0)

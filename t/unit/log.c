@@ -405,6 +405,48 @@ static void test_large(void)
 	table_unref(tab);
 }
 
+/* Transactions of three rows, each of which fills a frame. */
+static void test_inside(void)
+{
+	struct lib_log l = {.conf = lib_conf(lib_dir("inside"))};
+	struct table *tab = lib_table("users", 1, 1);
+	struct log_start at = {.kind = START_EARLIEST};
+	struct cursor c = lib_cursor(8);
+	struct batch *b = batch_new();
+	struct log_reader *r;
+	unsigned frames = 0, wrong = 0;
+
+	lib_open(&l);
+	lib_schema(b, tab, NULL, 1);
+	(void)!log_writer_table(l.w, &b->ev[0], &l.e);
+	for (uint64_t seq = 1; seq <= 8; seq++)
+		lib_insert(b, tab, seq, 300000);
+	b->cursor.in_txn = c.in_txn = true;
+	ok(log_writer_append(l.w, b, 0, b->n, &l.e) == 0 &&
+		   log_writer_commit(l.w, &c, &l.e) == 0,
+	   "half of a transaction is written");
+	r = log_reader_open(l.conf.path, &at, NULL, &l.e);
+	for (;;) {
+		batch_reset(b);
+		if (log_reader_read(r, b, 1000, &l.e) != 0 || b->n == 0)
+			break;
+		frames++;
+		wrong += log_reader_is_inside(r) !=
+			 (log_reader_seq(r) % 3 != 0);
+	}
+	ok(frames == 8 && wrong == 0,
+	   "behind each of %u frames a reader knows whether it is inside", frames);
+	c.in_txn = false;
+	ok(log_writer_commit(l.w, &c, &l.e) == 0 &&
+		   log_reader_read(r, b, 1 << 20, &l.e) == 0 && b->n == 0 &&
+		   !log_reader_is_inside(r),
+	   "and that nothing more of it came");
+	log_reader_close(r);
+	batch_free(b);
+	lib_close(&l);
+	table_unref(tab);
+}
+
 static void test_fenced(void)
 {
 	struct lib_log l = {.conf = lib_conf(lib_dir("fenced"))};
@@ -522,6 +564,7 @@ int main(void)
 	test_roll();
 	test_no_roll_without_events();
 	test_large();
+	test_inside();
 	test_fenced();
 	test_foreign_directory();
 	test_wait();

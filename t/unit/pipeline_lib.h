@@ -113,7 +113,7 @@ static int src_read(struct source *s, struct batch *b, int64_t deadline_ms,
 {
 	struct fake_source *f = (struct fake_source *)s;
 	struct txn *txn = arena_new(&b->arena, struct txn);
-	struct cursor c = {1, 0, {0}, 0};
+	struct cursor c = {1, 0, {0}, 0, false};
 	char text[32];
 
 	(void)deadline_ms;
@@ -140,7 +140,7 @@ static int src_read(struct source *s, struct batch *b, int64_t deadline_ms,
 	snprintf(text, sizeof(text), "fake n=%u", (unsigned)f->seq);
 	c.seq = f->seq;
 	c.source = slice_of(text);
-	b->in_txn = f->seq % PER_TXN != 0;
+	c.in_txn = f->seq % PER_TXN != 0;
 	return batch_set_cursor(b, &c, e);
 }
 

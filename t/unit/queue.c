@@ -7,7 +7,7 @@
 static void push(struct queue *q, uint64_t seq, size_t events)
 {
 	struct batch *b = queue_room(q, clock_mono_ms() + 10);
-	struct cursor c = {1, seq, SLICE("x"), 0};
+	struct cursor c = {1, seq, SLICE("x"), 0, false};
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < events; i++)
@@ -60,7 +60,7 @@ static void test_release_keeps_unpresented(void)
 static void test_rewind(void)
 {
 	struct queue *q = queue_new(1 << 20);
-	struct cursor held = {1, 1, SLICE("x"), 0};
+	struct cursor held = {1, 1, SLICE("x"), 0, false};
 
 	push(q, 1, 1);
 	push(q, 3, 2);

@@ -24,7 +24,7 @@ static const struct txn txn = {
 	.id = SLICE("1:10"),
 	.xid = 1,
 };
-static const struct cursor cursor = {1, 9, SLICE("x"), 0};
+static const struct cursor cursor = {1, 9, SLICE("x"), 0, false};
 
 static struct table *tab;
 static int real_stdout, fds[2];

@@ -24,7 +24,7 @@ static void test_cursor(void)
 {
 	struct err e = ERR_INIT;
 	struct state *st = must_open(STATE_CREATE);
-	struct cursor c = {3, 42, SLICE("pg end=0/1"), 0};
+	struct cursor c = {3, 42, SLICE("pg end=0/1"), 0, false};
 	struct buf text = BUF_INIT;
 	uint32_t pending = 9;
 

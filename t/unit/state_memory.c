@@ -91,7 +91,7 @@ static int read_all(struct buf *text, unsigned *tables, struct err *e)
 static int write_all(const struct table *tab, uint64_t seq, struct err *e)
 {
 	struct state *st = state_open(dir, "p", STATE_CREATE, true, e);
-	struct cursor c = {1, seq, SLICE("here"), 0};
+	struct cursor c = {1, seq, SLICE("here"), 0, false};
 	int rc = -1;
 
 	if (st != NULL && state_add_table(st, tab, e) == 0 &&

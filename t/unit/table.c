@@ -135,7 +135,7 @@ static void test_registry(void)
 
 static void test_cursor(void)
 {
-	struct cursor c = {2, 18446744073709551615u, SLICE("pg a=1 b=2"), 0}, back;
+	struct cursor c = {2, 18446744073709551615u, SLICE("pg a=1 b=2"), 0, false}, back;
 	struct buf b = BUF_INIT;
 	struct err e = ERR_INIT;
 
