@@ -427,6 +427,7 @@ static int attempt(struct pipeline *p, struct err *e)
 		a.src->wake_fd = p->wake_fd;
 		a.src->batch_bytes = BATCH_BYTES;
 		a.src->start = p->pc->start;
+		a.snk->source = from->name;
 		if (!p->has_run && conf_is_first(p->conf, p->pc))
 			a.src->siblings = p->conf->names;
 		rc = run_attempt(p, &a, e);

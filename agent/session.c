@@ -41,6 +41,7 @@ int session_open(struct session *s, const struct conf *conf,
 		return err_no_memory(e);
 	s->src->wake_fd = -1;
 	s->src->start = pc->start;
+	s->snk->source = from->name;
 	return claim(s, e);
 }
 

@@ -504,6 +504,28 @@ static enum step commit_last(struct writer *w, struct err *e)
 	return step;
 }
 
+/* When something is due although nothing comes. */
+static int64_t idle_deadline(const struct writer *w)
+{
+	int64_t until = CLOCK_NEVER;
+
+	if (w->is_state_behind)
+		until = w->state_written + LAZY_MS;
+	if (w->sink->commit_idle_ms > 0 && w->sink->commit_idle_ms < until)
+		until = w->sink->commit_idle_ms;
+	return until;
+}
+
+static enum step commit_idle(struct writer *w, enum queue_got got, struct err *e)
+{
+	int64_t at = w->sink->commit_idle_ms;
+
+	if (w->last != NULL || got != QUEUE_TIMEOUT || at == 0 ||
+	    clock_mono_ms() < at)
+		return STEP_DONE;
+	return commit(w, &w->committed, e);
+}
+
 /* One batch, or one commit that became due without one. */
 static enum step turn(struct writer *w, bool *is_over, struct err *e)
 {
@@ -516,8 +538,8 @@ static enum step turn(struct writer *w, bool *is_over, struct err *e)
 		return STEP_FAIL;
 	if (w->last != NULL)
 		deadline = commit_deadline(w);
-	else if (w->is_state_behind)
-		deadline = w->state_written + LAZY_MS;
+	else
+		deadline = idle_deadline(w);
 	got = queue_next(w->queue, deadline, &b);
 	if (got == QUEUE_BATCH) {
 		step = present(w, b, e);
@@ -527,6 +549,8 @@ static enum step turn(struct writer *w, bool *is_over, struct err *e)
 	}
 	if (step == STEP_DONE && is_commit_due(w, got))
 		step = commit_last(w, e);
+	if (step == STEP_DONE)
+		step = commit_idle(w, got, e);
 	if (step == STEP_DONE && got != QUEUE_BATCH && w->is_state_behind &&
 	    store_cursor(w, &w->committed, e) != 0)
 		return STEP_FAIL;

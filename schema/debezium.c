@@ -25,7 +25,7 @@ static void put_number(struct buf *b, uint64_t v)
 		buf_u64(b, v);
 }
 
-static void put_source(struct buf *b, const struct shown *s)
+void debezium_source(struct buf *b, const struct shown *s)
 {
 	const struct event *ev = s->ev;
 	const struct txn *txn = ev->txn;
@@ -155,7 +155,7 @@ void debezium_value(struct buf *b, const struct shown *s)
 	json_lit(b, ",\"after\":");
 	json_image(b, s, s->after);
 	json_lit(b, ",\"source\":");
-	put_source(b, s);
+	debezium_source(b, s);
 	json_lit(b, ",\"transaction\":");
 	put_transaction(b, s->ev);
 	json_lit(b, ",\"op\":\"");

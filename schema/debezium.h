@@ -7,5 +7,7 @@
 
 /* Appends one JSON object; scratch is overwritten. */
 void debezium_value(struct buf *b, const struct shown *s);
+/* Its field "source" alone. */
+void debezium_source(struct buf *b, const struct shown *s);
 
 #endif

@@ -13,27 +13,13 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
-#include "schema/encode.h"
+#include "base/clock.h"
+#include "schema/debezium_table.h"
 #include "sinks/kafka_admin.h"
+#include "sinks/kafka_records.h"
 #include "sinks/kafka_check.h"
+#include "sinks/kafka_meta.h"
 #include "sinks/kafka_progress.h"
-#include "sinks/kafka_topics.h"
-#include "sinks/kafka_txn.h"
-
-#define KEEP_BYTES (1u << 20)
-
-#define OLD_KEY "__debezium.oldkey"
-#define NEW_KEY "__debezium.newkey"
-
-/* One record of the call at hand; its bytes are in kafka_sink.bytes. */
-struct out {
-	const struct kafka_route *route;
-	size_t key_at, key_n, value_at, value_n;
-	size_t with_at, with_n; /* the header's value, n = 0: none */
-	const char *header;
-	bool is_tombstone;
-	uint64_t seq;
-};
 
 struct kafka_sink {
 	struct sink base;
@@ -59,9 +45,9 @@ struct kafka_sink {
 	struct schema_registry *registry; /* NULL: none is used */
 	struct slice subject_topic; /* of the event that is being encoded */
 	struct encoded enc;
-	struct buf bytes;
-	struct out *out;
-	size_t nout, out_cap;
+	struct kafka_records records;
+
+	struct kafka_meta meta;
 };
 
 /* --- open --------------------------------------------------------------- */
@@ -189,6 +175,34 @@ static int announce(struct kafka_sink *ks, struct err *e)
 	return err_set(e, CODE_sink_doubt, "the first commit failed");
 }
 
+/* A transaction that an earlier run began to tell, and the heartbeat. */
+static int open_side(struct kafka_sink *ks, struct err *e)
+{
+	const struct kafka_conf *c = ks->base.conf;
+	const struct origin o = {.name = slice_of(ks->base.source)};
+
+	if (c->transaction_topic != NULL &&
+	    kafka_meta_load(&ks->meta, buf_get(&ks->progress.transaction),
+			    ks->progress.open_txn, e) != 0)
+		return -1;
+	if (ks->meta.is_open &&
+	    kafka_topics_side_called(&ks->topics, SIDE_TRANSACTION,
+				     ks->meta.topic.p, e) == NULL)
+		return -1;
+	return c->heartbeat_interval == 0 ||
+	       kafka_topics_side(&ks->topics, SIDE_HEARTBEAT, &o, e) != NULL
+		       ? 0
+		       : -1;
+}
+
+static void plan_heartbeat(struct kafka_sink *ks)
+{
+	const struct kafka_conf *c = ks->base.conf;
+
+	if (c->heartbeat_interval > 0)
+		ks->base.commit_idle_ms = clock_mono_ms() + c->heartbeat_interval;
+}
+
 static int open_all(struct kafka_sink *ks, struct registry *reg, struct err *e)
 {
 	const struct kafka_conf *c = ks->base.conf;
@@ -211,7 +225,7 @@ static int open_all(struct kafka_sink *ks, struct registry *reg, struct err *e)
 		return err_no_memory(e);
 	if (ks->progress.has)
 		ks->commit = ks->progress.commit;
-	return announce(ks, e);
+	return open_side(ks, e) == 0 ? announce(ks, e) : -1;
 }
 
 /* The subject is the topic's, as most readers expect it. */
@@ -256,6 +270,7 @@ static int kafka_open(struct sink *snk, struct sink_held *held, struct err *e)
 	const struct kafka_conf *c = snk->conf;
 
 	kafka_topics_init(&ks->topics, c, snk->pipeline);
+	kafka_meta_init(&ks->meta, c->encoding.schemas);
 	kafka_progress_init(&ks->progress);
 	if (make_encoder(ks, e) != 0 || name_things(ks, e) != 0 ||
 	    look_first(ks, e) != 0 || open_all(ks, held->tables, e) != 0) {
@@ -265,6 +280,7 @@ static int kafka_open(struct sink *snk, struct sink_held *held, struct err *e)
 	ks->has_opened = true;
 	snk->commit_within_ms = c->transaction_timeout / 3;
 	snk->commit_after_ms = 0;
+	plan_heartbeat(ks);
 	held->is_known = true;
 	held->has_cursor = ks->progress.has;
 	held->in_txn = ks->progress.open_txn.n > 0;
@@ -274,148 +290,131 @@ static int kafka_open(struct sink *snk, struct sink_held *held, struct err *e)
 
 /* --- write -------------------------------------------------------------- */
 
-static struct out *add_out(struct kafka_sink *ks, struct err *e)
-{
-	if (ks->nout == ks->out_cap) {
-		size_t cap = ks->out_cap ? ks->out_cap * 2 : 1024;
-		struct out *grown = realloc(ks->out, cap * sizeof(*grown));
-
-		if (grown == NULL) {
-			err_no_memory(e);
-			return NULL;
-		}
-		ks->out = grown;
-		ks->out_cap = cap;
-	}
-	ks->out[ks->nout] = (struct out){0};
-	return &ks->out[ks->nout++];
-}
-
-static int add_tombstone(struct kafka_sink *ks, const struct out *of,
-			 struct err *e)
-{
-	struct out same = *of, *out = add_out(ks, e);
-
-	if (out == NULL)
-		return -1;
-	*out = same;
-	out->is_tombstone = true;
-	out->with_n = 0;
-	return 0;
-}
-
-static bool is_delete(const struct event *ev, const struct record *rec)
-{
-	return ev->op == OP_DELETE || rec->branch == 'd';
-}
-
-/* Debezium's: each half of a change of key names the other's key. */
-static void add_header(struct out *out, size_t at, const struct encoded *enc,
-		       size_t i)
-{
-	const struct record *other = &enc->rec[1 - i];
-
-	out->header = enc->rec[i].branch == 'd' ? NEW_KEY : OLD_KEY;
-	out->with_at = at + other->key_at;
-	out->with_n = other->key_n;
-}
-
-static int add_record(struct kafka_sink *ks, const struct kafka_route *route,
-		      const struct event *ev, size_t at, size_t i, struct err *e)
+/* What goes beside the event must have its place before anything is sent, too. */
+static int find_places(struct kafka_sink *ks, const struct event *ev,
+		       const struct kafka_route **r, struct err *e)
 {
 	const struct kafka_conf *c = ks->base.conf;
-	const struct record *rec = &ks->enc.rec[i];
-	struct out *out = add_out(ks, e);
 
-	if (out == NULL)
+	*r = kafka_topics_route(&ks->topics, ev, e);
+	if (*r == NULL)
 		return -1;
-	*out = (struct out){
-		.route = route,
-		.key_at = at + rec->key_at,
-		.key_n = rec->key_n,
-		.value_at = at + rec->value_at,
-		.value_n = rec->value_n,
-		.seq = ev->seq,
-	};
-	if (ks->enc.n == 2)
-		add_header(out, at, &ks->enc, i);
-	if (c->tombstones && rec->key_n > 0 && is_delete(ev, rec))
-		return add_tombstone(ks, out, e);
-	return 0;
-}
-
-static int check_size(const struct kafka_sink *ks, const struct kafka_route *r,
-		      struct err *e)
-{
-	for (size_t i = 0; i < ks->enc.n; i++) {
-		size_t n = ks->enc.rec[i].key_n + ks->enc.rec[i].value_n;
-
-		if (n <= ks->message_max)
-			continue;
-		err_set(e, CODE_event_rejected,
-			"a record of %zu bytes for topic \"%.*s\" is larger than message.max.bytes (%zu)",
-			n, SLICE_ARG(r->note->topic), ks->message_max);
-		err_hint(e, "Raise it in properties, and max.message.bytes of the topic.");
-		return -1;
-	}
-	return 0;
+	if (c->transaction_topic == NULL || !kafka_meta_has(ev))
+		return 0;
+	return kafka_topics_side(&ks->topics, SIDE_TRANSACTION,
+				 ev->txn->origin, e) != NULL ? 0 : -1;
 }
 
 static int add_event(struct kafka_sink *ks, const struct event *ev, struct err *e)
 {
-	const struct kafka_route *r = kafka_topics_route(&ks->topics, ev, e);
-	size_t at = ks->bytes.n;
+	const struct kafka_conf *c = ks->base.conf;
+	const struct kafka_route *r;
 
-	if (r == NULL)
+	if (find_places(ks, ev, &r, e) != 0)
 		return -1;
 	ks->subject_topic = r->note->topic;
-	if (encode_event(ks->encoder, ev, &ks->enc, e) != 0 ||
-	    check_size(ks, r, e) != 0)
+	if (ev->op == OP_SCHEMA && c->schema_topic != NULL
+		    ? debezium_table_change(ev, c->encoding.schemas, &ks->enc, e)
+		    : encode_event(ks->encoder, ev, &ks->enc, e))
 		return -1;
-	buf_slice(&ks->bytes, buf_get(&ks->enc.bytes));
-	if (ks->bytes.failed)
-		return err_no_memory(e);
-	for (size_t i = 0; i < ks->enc.n; i++)
-		if (add_record(ks, r, ev, at, i, e) != 0)
-			return -1;
-	return 0;
+	return kafka_records_add(&ks->records, c, ks->message_max, r, ev, &ks->enc, e);
 }
 
-static void forget_call(struct kafka_sink *ks)
+/* --- where transactions begin and end ----------------------------------- */
+
+/* *Takes* rec. */
+static enum verdict put_side(struct kafka_sink *ks, const struct kafka_route *to,
+			     struct kafka_meta_record *rec, int rc, struct err *e)
 {
-	ks->bytes.failed = false;
-	buf_reset(&ks->bytes, KEEP_BYTES);
-	ks->nout = 0;
+	struct kafka_record r = {.rkt = to->rkt,
+				 .key = buf_get(&rec->key),
+				 .value = buf_get(&rec->value)};
+	enum verdict v = VERDICT_REWIND; /* what was counted is half true */
+
+	if (rc == 0)
+		v = kafka_txn_produce(ks->txn, &r, e);
+	kafka_meta_record_fini(rec);
+	return v;
 }
 
-static enum verdict send_one(struct kafka_sink *ks, const struct out *out,
-			     struct err *e)
+static enum verdict end_transaction(struct kafka_sink *ks, struct err *e)
 {
-	const char *p = ks->bytes.p;
-	struct kafka_record r = {
-		.rkt = out->route->rkt,
-		.header = out->with_n > 0 ? out->header : NULL,
-		.header_value = {p + out->with_at, out->with_n},
-		.seq = out->seq,
-	};
+	struct kafka_meta_record rec = {0};
+	int rc;
 
-	if (out->key_n > 0)
-		r.key = (struct slice){p + out->key_at, out->key_n};
-	if (!out->is_tombstone)
-		r.value = (struct slice){p + out->value_at, out->value_n};
-	r.partition = kafka_partition(out->route, r.key);
-	return kafka_txn_produce(ks->txn, &r, e);
+	ks->meta.is_untold = false;
+	if (!ks->meta.is_open)
+		return VERDICT_OK;
+	rc = kafka_meta_end(&ks->meta, &rec, e);
+	return put_side(ks, ks->topics.side[SIDE_TRANSACTION], &rec, rc, e);
+}
+
+static enum verdict begin_transaction(struct kafka_sink *ks,
+				      const struct event *ev, struct err *e)
+{
+	const struct kafka_route *to = ks->topics.side[SIDE_TRANSACTION];
+	struct kafka_meta_record rec = {0};
+	enum verdict v = end_transaction(ks, e);
+	int rc;
+
+	if (v != VERDICT_OK)
+		return v;
+	rc = kafka_meta_begin(&ks->meta, ev, to->note->topic, &rec, e);
+	return put_side(ks, to, &rec, rc, e);
+}
+
+/* Before the record is sent. */
+static enum verdict tell_transaction(struct kafka_sink *ks,
+				     const struct kafka_out *out, struct err *e)
+{
+	const struct kafka_conf *c = ks->base.conf;
+	enum verdict v = VERDICT_OK;
+
+	if (c->transaction_topic == NULL || !kafka_meta_has(out->ev))
+		return VERDICT_OK;
+	if (!kafka_meta_is_in(&ks->meta, out->ev))
+		v = begin_transaction(ks, out->ev, e);
+	if (v == VERDICT_OK && out->route->table.n > 0 && !out->is_tombstone &&
+	    kafka_meta_count(&ks->meta, out->ev, e) != 0)
+		v = VERDICT_REWIND;
+	return v;
+}
+
+/* Before the progress record: what is whole ends, of what is not the counts go
+ * along. */
+static enum verdict tell_end(struct kafka_sink *ks, bool is_inside, struct err *e)
+{
+	struct buf stored = BUF_INIT;
+	enum verdict v = VERDICT_OK;
+
+	if (!is_inside)
+		return end_transaction(ks, e);
+	if (!ks->meta.is_open)
+		return VERDICT_OK;
+	kafka_meta_save(&ks->meta, &stored);
+	if (stored.failed) {
+		err_no_memory(e);
+		v = VERDICT_REWIND;
+	} else
+		v = kafka_progress_put_transaction(&ks->progress, ks->txn,
+						   buf_get(&stored), e);
+	buf_fini(&stored);
+	return v;
 }
 
 static enum verdict send_all(struct kafka_sink *ks, struct err *e)
 {
 	enum verdict v = VERDICT_OK;
 
-	if (ks->nout > 0)
+	if (ks->records.n > 0)
 		v = begin(ks, e);
-	for (size_t i = 0; i < ks->nout && v == VERDICT_OK; i++)
-		v = send_one(ks, &ks->out[i], e);
-	if (ks->nout > 0)
+	for (size_t i = 0; i < ks->records.n && v == VERDICT_OK; i++) {
+		v = tell_transaction(ks, &ks->records.out[i], e);
+		if (v == VERDICT_OK)
+			v = kafka_records_send(&ks->records, &ks->records.out[i], ks->txn,
+					    e);
+	}
+	if (ks->records.n > 0)
 		fault(FAULT_kafka_begun);
 	return v;
 }
@@ -442,7 +441,7 @@ static enum verdict kafka_write(struct sink *snk, const struct batch *b,
 {
 	struct kafka_sink *ks = (struct kafka_sink *)snk;
 
-	forget_call(ks);
+	kafka_records_reset(&ks->records);
 	for (size_t i = first; i < first + count; i++) {
 		if (b->ev[i].op == OP_SCHEMA) /* comes by apply_schema() */
 			continue;
@@ -476,7 +475,7 @@ static enum verdict kafka_apply_schema(struct sink *snk, const struct event *ev,
 {
 	struct kafka_sink *ks = (struct kafka_sink *)snk;
 
-	forget_call(ks);
+	kafka_records_reset(&ks->records);
 	if (add_event(ks, ev, e) != 0 || keep_table(ks, ev->table, e) != 0)
 		return refused(e);
 	return send_all(ks, e);
@@ -490,13 +489,32 @@ static void drop_tables(struct kafka_sink *ks)
 		table_unref(ks->tables[--ks->ntables]);
 }
 
+static enum verdict put_heartbeat(struct kafka_sink *ks, struct err *e)
+{
+	const struct kafka_conf *c = ks->base.conf;
+	const struct kafka_route *to = ks->topics.side[SIDE_HEARTBEAT];
+	struct kafka_meta_record rec = {0};
+	int rc;
+
+	if (to == NULL || clock_mono_ms() < ks->base.commit_idle_ms)
+		return VERDICT_OK;
+	rc = kafka_heartbeat(c->encoding.schemas, ks->base.source,
+			     clock_wall_us(), &rec, e);
+	return put_side(ks, to, &rec, rc, e);
+}
+
 static enum verdict prepare(struct kafka_sink *ks, const struct cursor *c,
 			    struct err *e)
 {
 	const struct kafka_conf *conf = ks->base.conf;
 	struct buf text = BUF_INIT;
+	bool is_idle = !kafka_txn_is_open(ks->txn);
 	enum verdict v = begin(ks, e);
 
+	if (v == VERDICT_OK)
+		v = tell_end(ks, c->in_txn, e);
+	if (v == VERDICT_OK && is_idle)
+		v = put_heartbeat(ks, e);
 	/* without a transaction the cursor must not overtake the data */
 	if (v == VERDICT_OK && conf->delivery == DELIVERY_AT_LEAST_ONCE)
 		v = kafka_txn_flush(ks->txn, e);
@@ -527,6 +545,7 @@ static enum verdict kafka_commit(struct sink *snk, const struct cursor *c,
 	ks->commit++;
 	drop_tables(ks);
 	snk->commit_after_ms = kafka_txn_rested(ks->txn);
+	plan_heartbeat(ks);
 	return VERDICT_OK;
 }
 
@@ -570,10 +589,8 @@ static void kafka_close(struct sink *snk)
 	free(ks->tables);
 	ks->tables = NULL;
 	ks->tables_cap = 0;
-	free(ks->out);
-	ks->out = NULL;
-	ks->nout = ks->out_cap = 0;
-	buf_fini(&ks->bytes);
+	kafka_records_fini(&ks->records);
+	kafka_meta_fini(&ks->meta);
 	buf_fini(&ks->last_txn);
 	buf_fini(&ks->topic);
 	buf_fini(&ks->id);

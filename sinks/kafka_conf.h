@@ -15,6 +15,8 @@ enum kafka_partition_change { PARTITION_CHANGE_STOP, PARTITION_CHANGE_CONTINUE }
 
 struct kafka_conf {
 	char *brokers, *topic, *other_topic;
+	char *transaction_topic, *schema_topic, *heartbeat_topic;
+	int64_t heartbeat_interval;
 	char *progress_topic, *transactional_id;
 	struct encoding encoding;
 	int delivery, cleanup_policy, on_partition_change;

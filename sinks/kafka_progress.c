@@ -18,6 +18,7 @@
 
 #define KEY_CURSOR "cursor"
 #define KEY_BEGIN "begin"
+#define KEY_TRANSACTION "transaction"
 #define KEY_TOPIC "topic:"
 #define KEY_TABLE "table:"
 
@@ -31,6 +32,7 @@ void kafka_progress_fini(struct kafka_progress *p)
 	if (p->rkt != NULL)
 		rd_kafka_topic_destroy(p->rkt);
 	buf_fini(&p->value);
+	buf_fini(&p->transaction);
 	kafka_progress_init(p);
 }
 
@@ -115,6 +117,14 @@ static int read_cursor(struct kafka_progress *p, struct slice value,
 	return 0;
 }
 
+static int read_transaction(struct kafka_progress *p, struct slice value,
+			    struct err *e)
+{
+	buf_reset(&p->transaction, SIZE_MAX);
+	buf_slice(&p->transaction, value);
+	return p->transaction.failed ? err_no_memory(e) : 0;
+}
+
 static int read_topic(struct kafka_topics *t, struct slice key,
 		      struct slice value, struct err *e)
 {
@@ -150,6 +160,8 @@ static int read_record(struct reading *r, struct slice key, struct slice value,
 		return 0;
 	if (slice_is(key, KEY_CURSOR))
 		return read_cursor(r->p, value, e);
+	if (slice_is(key, KEY_TRANSACTION))
+		return read_transaction(r->p, value, e);
 	if (slice_has_prefix(key, KEY_TOPIC))
 		return read_topic(r->topics, key, value, e);
 	if (slice_has_prefix(key, KEY_TABLE))
@@ -398,6 +410,17 @@ enum verdict kafka_progress_put_begin(struct kafka_progress *p,
 
 	buf_text(&key, KEY_BEGIN);
 	put_agent(&value);
+	return put(p, txn, &key, &value, e);
+}
+
+enum verdict kafka_progress_put_transaction(struct kafka_progress *p,
+					    struct kafka_txn *txn,
+					    struct slice stored, struct err *e)
+{
+	struct buf key = BUF_INIT, value = BUF_INIT;
+
+	buf_text(&key, KEY_TRANSACTION);
+	buf_slice(&value, stored);
 	return put(p, txn, &key, &value, e);
 }
 

@@ -3,6 +3,7 @@
  * One partition, compacted.  Keys, and values as lines "word text" (of which the
  * last one goes to the end, whatever it holds):
  *
+ *	transaction	of open_transaction: what has been counted (kafka_meta.c)
  *	cursor		format 1, commit N, writer W, agent HOST,
  *			[open_transaction ID,] cursor leat1 ...
  *	begin		agent HOST: the first record of each transaction
@@ -28,6 +29,7 @@ struct kafka_progress {
 	struct slice open_txn; /* empty: the cursor stands behind whole ones */
 	uint64_t commit;
 	char writer[KAFKA_WRITER_SIZE];
+	struct buf transaction; /* what was put last */
 	/* private */
 	rd_kafka_topic_t *rkt; /* of the producer */
 };
@@ -54,6 +56,9 @@ int kafka_progress_claim(struct kafka_progress *p, const struct kafka_conf *c,
  * same request as the others, not in one more before the commit. */
 enum verdict kafka_progress_put_begin(struct kafka_progress *p,
 				      struct kafka_txn *txn, struct err *e);
+enum verdict kafka_progress_put_transaction(struct kafka_progress *p,
+					    struct kafka_txn *txn,
+					    struct slice stored, struct err *e);
 enum verdict kafka_progress_put_table(struct kafka_progress *p,
 				      struct kafka_txn *txn,
 				      const struct table *tab, struct err *e);

@@ -100,7 +100,8 @@ void kafka_topics_fini(struct kafka_topics *t)
 		route_free(ent->value);
 	for (size_t i = 0; (ent = map_next(&t->by_topic, &i)) != NULL;)
 		free(ent->value);
-	route_free(t->other);
+	for (size_t i = 0; i < SIDES; i++)
+		route_free(t->side[i]);
 	map_fini(&t->by_table);
 	map_fini(&t->by_topic);
 	kafka_topics_init(t, t->conf, t->pipeline);
@@ -264,18 +265,44 @@ static struct kafka_route *table_route(struct kafka_topics *t,
 	return r;
 }
 
-static struct kafka_route *other_route(struct kafka_topics *t,
-				       const struct event *ev, struct err *e)
+const char *kafka_side_template(const struct kafka_conf *c, enum kafka_side side)
+{
+	switch (side) {
+	case SIDE_TRANSACTION:
+		return c->transaction_topic;
+	case SIDE_SCHEMA:
+		return c->schema_topic;
+	case SIDE_HEARTBEAT:
+		return c->heartbeat_interval > 0 ? c->heartbeat_topic : NULL;
+	case SIDE_OTHER:
+	case SIDES:
+		break;
+	}
+	return c->other_topic;
+}
+
+struct kafka_route *kafka_topics_side_called(struct kafka_topics *t,
+					     enum kafka_side side,
+					     const char *topic, struct err *e)
+{
+	if (t->side[side] == NULL)
+		t->side[side] = route_new(t, topic, (struct slice){0},
+					  (struct slice){0}, 1, e);
+	return t->side[side];
+}
+
+struct kafka_route *kafka_topics_side(struct kafka_topics *t,
+				      enum kafka_side side,
+				      const struct origin *o, struct err *e)
 {
 	struct buf name = BUF_INIT;
 
-	if (t->other == NULL &&
-	    kafka_topic_name(t->conf->other_topic, t->pipeline,
-			     ev->txn->origin, NULL, &name, e) == 0)
-		t->other = route_new(t, name.p, (struct slice){0},
-				     (struct slice){0}, 1, e);
+	if (t->side[side] == NULL &&
+	    kafka_topic_name(kafka_side_template(t->conf, side), t->pipeline, o,
+			     NULL, &name, e) == 0)
+		kafka_topics_side_called(t, side, name.p, e);
 	buf_fini(&name);
-	return t->other;
+	return t->side[side];
 }
 
 static bool is_row(const struct event *ev)
@@ -289,8 +316,10 @@ struct kafka_route *kafka_topics_route(struct kafka_topics *t,
 {
 	struct kafka_route *r;
 
+	if (ev->op == OP_SCHEMA && t->conf->schema_topic != NULL)
+		return kafka_topics_side(t, SIDE_SCHEMA, ev->txn->origin, e);
 	if (!is_row(ev))
-		return other_route(t, ev, e);
+		return kafka_topics_side(t, SIDE_OTHER, ev->txn->origin, e);
 	r = map_get(&t->by_table, ev->table->full_name);
 	if (r != NULL)
 		return r;

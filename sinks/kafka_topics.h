@@ -11,6 +11,9 @@
 #include "schema/event.h"
 #include "sinks/kafka_conf.h"
 
+/* Topics that are no table's. */
+enum kafka_side { SIDE_OTHER, SIDE_TRANSACTION, SIDE_SCHEMA, SIDE_HEARTBEAT, SIDES };
+
 struct kafka_topics {
 	const struct kafka_conf *conf;
 	const char *pipeline;
@@ -18,7 +21,7 @@ struct kafka_topics {
 	struct map by_table; /* full name -> struct kafka_route */
 	struct map by_topic; /* topic -> struct kafka_note */
 	size_t nnew;	     /* notes that are not yet in the progress topic */
-	struct kafka_route *other;
+	struct kafka_route *side[SIDES];
 };
 
 /* What the pipeline knows of a topic.  One malloc with its texts. */
@@ -52,6 +55,17 @@ int kafka_topics_remember(struct kafka_topics *t, struct slice topic,
  * if it may; before anything of the event's transaction is produced. */
 struct kafka_route *kafka_topics_route(struct kafka_topics *t,
 				       const struct event *ev, struct err *e);
+
+/* The template of its name; NULL where the conf wants no such topic. */
+const char *kafka_side_template(const struct kafka_conf *c, enum kafka_side side);
+/* The same for a topic that is no table's; it has one partition. */
+struct kafka_route *kafka_topics_side(struct kafka_topics *t,
+				      enum kafka_side side,
+				      const struct origin *o, struct err *e);
+
+struct kafka_route *kafka_topics_side_called(struct kafka_topics *t,
+					     enum kafka_side side,
+					     const char *topic, struct err *e);
 
 /* Java's: the positive part of murmur2, modulo.  Without a key a table keeps its
  * order in one partition. */

@@ -88,6 +88,12 @@ struct sink {
 	 * off from the first write() on, 0: no limit; and the moment (monotonic)
 	 * before which one would only wait. */
 	int64_t commit_within_ms, commit_after_ms;
+	/* The moment (monotonic) at which it wants a commit of the last cursor
+	 * although nothing was written; 0: none. */
+	int64_t commit_idle_ms;
+	/* Of the pipeline's source section; set by the agent before open(), NULL
+	 * where nothing is delivered. */
+	const char *source;
 };
 
 struct sink *sink_new(const struct sink_ops *ops, const char *name,

@@ -314,6 +314,84 @@ CONF
 	$rig->stop;
 };
 
+sub payloads { return map { $json->decode($_->{value}) } grep { defined $_->{value} } records(@_) }
+
+# BEGIN and END records of a topic as text, counts sorted.
+sub transactions {
+	my ($topic) = @_;
+	return map { my $r = $_;
+		"$r->{status} $r->{id}" . (defined $r->{event_count} ? " $r->{event_count}" : '') .
+		join '', map { " $_->{data_collection}=$_->{event_count}" }
+			sort { $a->{data_collection} cmp $b->{data_collection} } @{ $r->{data_collections} || [] }
+	} payloads($topic);
+}
+
+scenario 'where transactions begin and end' => sub {
+	my $rig = rig('bounds', kafka => 'transaction_topic = "{source}.transaction"', pipeline => 'queue_size = 1MiB',
+		sql => 'CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY)');
+	$rig->start->await_running;
+	$rig->query("BEGIN; INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (1); UPDATE a SET id = 3 WHERE id = 2; COMMIT");
+	$rig->query('INSERT INTO b VALUES (2)');
+	my @said;
+	$rig->await(sub { @said = transactions('bounds_src.transaction'); @said >= 4 }, 'two transactions');
+	my @id = map { $_->{transaction}{id} } (payloads('bounds_src.public.b'))[0, 1];
+	is_deeply(\@said, ["BEGIN $id[0]", "END $id[0] 5 public.a=4 public.b=1", "BEGIN $id[1]", "END $id[1] 1 public.b=1"],
+		'is told with the number of records in each topic') or diag explain \@said;
+	my ($first) = records('bounds_src.transaction');
+	is($first->{key}, "{\"id\":\"$id[0]\"}", 'under its id');
+	like($first->{value}, qr/^\{"status":"BEGIN","id":"[\d:]+","event_count":null,"data_collections":null,"ts_ms":\d+\}$/,
+		'as Debezium does');
+
+	$rig->query("INSERT INTO a SELECT i, repeat('x', 300) FROM generate_series(10, 60009) i");
+	$rig->await(sub { (records('leat.progress.bounds'))[-1]{value} =~ /open_transaction/ }, 'a part of a large one');
+	$rig->kill9;
+	my $part = grep { defined $_->{value} } records('bounds_src.public.a');
+	cmp_ok($part, '<', 60000, 'an agent dies inside a large one');
+	system 'rm', '-rf', $rig->state_dir;
+	$rig->start->await_running;
+	$rig->await(sub { @said = transactions('bounds_src.transaction'); @said >= 6 }, 'its end', 120);
+	my $id = (payloads('bounds_src.public.a'))[-1]{transaction}{id};
+	is_deeply([@said[4 .. $#said]], ["BEGIN $id", "END $id 60000 public.a=60000"],
+		'and its successor counts on') or diag explain \@said;
+	$rig->query('DELETE FROM b WHERE id = 1');
+	$rig->await(sub { @said = transactions('bounds_src.transaction'); @said >= 8 }, 'one more');
+	like($said[7], qr/^END \S+ 1 public\.b=1$/, 'a tombstone is no event');
+	$rig->stop;
+};
+
+scenario 'heartbeats' => sub {
+	my $rig = rig('beat', kafka => "heartbeat_interval = 300ms\nschemas = yes");
+	$rig->start->await_running;
+	my @beats;
+	$rig->await(sub { @beats = records('__debezium-heartbeat.beat_src'); @beats >= 3 }, 'heartbeats of an idle pipeline');
+	my ($key, $value) = map { $json->decode($beats[0]{$_}) } qw(key value);
+	is($key->{payload}{serverName}, 'beat_src', 'say whose they are');
+	cmp_ok($value->{payload}{ts_ms}, '>', 1e12, 'and when they were written');
+	is($value->{schema}{name}, 'io.debezium.connector.common.Heartbeat', 'as Debezium does');
+	$rig->insert(1);
+	$rig->await(sub { records('beat_src.public.t') >= 1 }, 'a row');
+	is($rig->stop, 0, 'the agent ends cleanly');
+};
+
+scenario 'a topic for new versions of tables' => sub {
+	my $rig = rig('shapes', kafka => 'schema_topic = "{source}"',
+		sql => 'CREATE TABLE t (id int PRIMARY KEY, price numeric(10,2) NOT NULL)');
+	$rig->start->await_running;
+	$rig->query('INSERT INTO t VALUES (1, 2); ALTER TABLE t ADD COLUMN w varchar(7)');
+	$rig->query('INSERT INTO t VALUES (2, 3)');
+	my @shapes;
+	$rig->await(sub { @shapes = payloads('shapes_src'); @shapes >= 2 }, 'two versions');
+	is(join(' ', map { $_->{tableChanges}[0]{type} } @shapes), 'CREATE ALTER', 'has them');
+	my $table = $shapes[1]{tableChanges}[0];
+	is($table->{id}, '"shapes"."public"."t"', 'by name');
+	is_deeply($table->{table}{primaryKeyColumnNames}, ['id'], 'with their key');
+	is(join(' ', map { my $c = $_; join ',', map { defined $_ ? $_ : '-' } @$c{qw(name jdbcType typeName length scale position)} }
+		@{ $table->{table}{columns} }), 'id,4,int4,-,-,1 price,2,numeric,10,2,2 w,12,varchar,7,-,3', 'and columns');
+	is($shapes[1]{source}{table}, 't', 'and where they come from');
+	ok(!has_topic('shapes_src.other'), 'and nothing is elsewhere');
+	$rig->stop;
+};
+
 scenario 'at least once' => sub {
 	my $rig = rig('least', kafka => 'delivery = at_least_once');
 	$rig->start->await_running;
