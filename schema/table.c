@@ -182,6 +182,50 @@ bool table_has_key(const struct table *tab)
 	return false;
 }
 
+/* What a value may take at most, or SIZE_MAX.  PostgreSQL manual, "TOAST"; a
+ * character takes up to four bytes. */
+static size_t widest(const struct column *col)
+{
+	switch (col->type) {
+	case TYPE_TEXT:
+	case TYPE_CHAR:
+		/* typmod of varchar(n) and char(n): n and four bytes */
+		return col->modifier > 4 ? (size_t)col->modifier * 4 : SIZE_MAX;
+	case TYPE_DECIMAL:
+		/* numeric(p, s): at most 1000 digits, two in a byte */
+		return col->modifier > 4 ? 512 : SIZE_MAX;
+	case TYPE_BITS:
+		return col->modifier > 0 ? (size_t)col->modifier / 8 + 8
+					 : SIZE_MAX;
+	case TYPE_OTHER:
+	case TYPE_BYTES:
+	case TYPE_JSON:
+	case TYPE_XML:
+	case TYPE_ARRAY:
+		return SIZE_MAX;
+	case TYPE_ENUM:
+		return 64;
+	default:
+		return 32;
+	}
+}
+
+#define BESIDE_FROM 2000 /* bytes of a row */
+
+bool table_may_omit(const struct table *tab)
+{
+	size_t sum = 0;
+
+	if (tab->identity == IDENTITY_FULL)
+		return false;
+	for (uint32_t i = 0; i < tab->ncols && sum < BESIDE_FROM; i++) {
+		size_t n = widest(&tab->cols[i]);
+
+		sum = n == SIZE_MAX ? BESIDE_FROM : sum + n;
+	}
+	return sum >= BESIDE_FROM;
+}
+
 void table_encode(const struct table *tab, struct buf *out)
 {
 	buf_varint(out, tab->version);

@@ -73,6 +73,12 @@ bool table_has_key(const struct table *tab);
 /* Is column i part of that key? */
 bool table_in_key(const struct table *tab, uint32_t i);
 
+/* May an update leave out the value of a column that it did not change?  So do
+ * servers with what they store beside the row, unless they send the whole row
+ * before.  False only where the columns' types say that no row gets large enough
+ * for that. */
+bool table_may_omit(const struct table *tab);
+
 /* The stored form (state file, log). */
 void table_encode(const struct table *tab, struct buf *out);
 /* *Returns owned*, or NULL with err set (CODE_log_corrupt). */

@@ -120,6 +120,10 @@ static void check_cost(const struct check *ck)
 			   "without transactions a crash delivers again what came since the last commit, with the same ids");
 		return;
 	}
+	if (ck->conf->cleanup_policy > 0 && !ck->conf->partial_rows &&
+	    strstr(kafka_cleanup_policy(ck->conf), "compact") != NULL)
+		report_add(ck->r, FINDING_COST, CODE_none, ck->where, NULL,
+			   "a table whose updates may leave out large values must have REPLICA IDENTITY FULL, as topics are compacted");
 	report_add(ck->r, FINDING_COST, CODE_none, ck->where, NULL,
 		   "each commit is one transaction: a marker in every partition that it wrote to, and two records in \"%s\"",
 		   ck->topic);

@@ -20,7 +20,7 @@ struct kafka_conf {
 	char *progress_topic, *transactional_id;
 	struct encoding encoding;
 	int delivery, cleanup_policy, on_partition_change;
-	bool create_topics, tombstones;
+	bool create_topics, tombstones, partial_rows;
 	int64_t partitions, replication;
 	int64_t transaction_timeout;
 	int tls, sasl_mechanism;

@@ -120,8 +120,8 @@ static struct kafka_note *note_new(struct kafka_topics *t, struct slice topic,
 	memcpy(p, topic.p, topic.n);
 	if (table.n > 0)
 		memcpy(p + topic.n, table.p, table.n);
-	*note = (struct kafka_note){{p, topic.n}, {p + topic.n, table.n}, 0,
-				    false};
+	*note = (struct kafka_note){.topic = {p, topic.n},
+				    .table = {p + topic.n, table.n}};
 	if (map_put(&t->by_topic, note->topic, note) == 0)
 		return note;
 	err_no_memory(e);
@@ -153,9 +153,11 @@ static int missing(const char *topic, struct err *e)
 
 /* Partitions of the topic, which is made where that is allowed. */
 static int find_topic(struct kafka_topics *t, rd_kafka_topic_t *rkt,
-		      bool is_known, int partitions, struct err *e)
+		      bool is_known, bool is_for_rows, int partitions,
+		      struct err *e)
 {
 	const char *name = rd_kafka_topic_name(rkt);
+	const char *policy = kafka_cleanup_policy(t->conf);
 	int n = 0;
 
 	/* asking for one that does not exist could make it, with the broker's
@@ -166,9 +168,11 @@ static int find_topic(struct kafka_topics *t, rd_kafka_topic_t *rkt,
 		return n;
 	if (!t->conf->create_topics)
 		return missing(name, e);
+	/* what has no key cannot be compacted */
+	if (policy != NULL && !is_for_rows)
+		policy = "delete";
 	if (kafka_admin_create(t->rk, name, partitions,
-			       (int)t->conf->replication,
-			       kafka_cleanup_policy(t->conf), e) != 0)
+			       (int)t->conf->replication, policy, e) != 0)
 		return -1;
 	fault(FAULT_kafka_topic);
 	return kafka_admin_await(t->rk, rkt, e);
@@ -235,7 +239,7 @@ static struct kafka_route *route_new(struct kafka_topics *t, const char *name,
 	}
 	if (note != NULL && check_owner(note, owner, e) != 0)
 		goto fail;
-	n = find_topic(t, r->rkt, note != NULL, partitions, e);
+	n = find_topic(t, r->rkt, note != NULL, table.n > 0, partitions, e);
 	if (n < 0)
 		goto fail;
 	if (note == NULL && (note = note_new(t, slice_of(name), owner, e)) == NULL)
@@ -305,10 +309,90 @@ struct kafka_route *kafka_topics_side(struct kafka_topics *t,
 	return t->side[side];
 }
 
+/* --- compacted topics ---------------------------------------------------- */
+
+static bool is_compacted(struct kafka_topics *t, const struct kafka_route *r)
+{
+	struct kafka_note *note = r->note;
+	const char *policy = kafka_cleanup_policy(t->conf);
+	char text[64];
+
+	if (note->is_asked)
+		return note->is_compacted;
+	if (kafka_admin_setting(t->rk, RD_KAFKA_RESOURCE_TOPIC,
+				rd_kafka_topic_name(r->rkt), "cleanup.policy",
+				text, sizeof(text)) != NULL)
+		policy = text;
+	note->is_asked = true;
+	note->is_compacted = policy != NULL && strstr(policy, "compact") != NULL;
+	return note->is_compacted;
+}
+
+static void put_identifier(struct buf *b, struct slice s)
+{
+	buf_u8(b, '"');
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '"')
+			buf_u8(b, '"');
+		buf_u8(b, (uint8_t)s.p[i]);
+	}
+	buf_u8(b, '"');
+}
+
+static int refuse_partial(const struct kafka_route *r, const struct table *tab,
+			  struct err *e)
+{
+	struct buf name = BUF_INIT;
+
+	put_identifier(&name, tab->schema);
+	buf_u8(&name, '.');
+	put_identifier(&name, tab->name);
+	err_set(e, CODE_table_partial,
+		"updates of table \"%.*s\" may leave out values, and topic \"%.*s\" is compacted",
+		SLICE_ARG(tab->full_name), SLICE_ARG(r->note->topic));
+	err_detail(e, "Large values that did not change are not sent, and a compacted topic keeps the last record of a key only.");
+	err_hint(e, "ALTER TABLE %.*s REPLICA IDENTITY FULL; and, for changes made before that, partial_rows = yes.",
+		 (int)name.n, name.p ? name.p : "");
+	buf_fini(&name);
+	return -1;
+}
+
+/* K4: where a row replaces a row, all of it must be there. */
+static int check_table(struct kafka_topics *t, struct kafka_route *r,
+		       const struct table *tab, struct err *e)
+{
+	bool has_key = table_has_key(tab);
+	bool is_partial = !t->conf->partial_rows && table_may_omit(tab);
+
+	if ((!has_key || is_partial) && is_compacted(t, r)) {
+		if (is_partial)
+			return refuse_partial(r, tab, e);
+		err_set(e, CODE_sink_config,
+			"table \"%.*s\" has no key, and topic \"%.*s\" is compacted",
+			SLICE_ARG(tab->full_name), SLICE_ARG(r->note->topic));
+		err_hint(e, "Give the table a primary key, or the topic cleanup.policy=delete.");
+		return -1;
+	}
+	r->checked = tab->version;
+	return 0;
+}
+
 static bool is_row(const struct event *ev)
 {
 	return ev->op == OP_INSERT || ev->op == OP_UPDATE ||
 	       ev->op == OP_DELETE || ev->op == OP_READ;
+}
+
+static struct kafka_route *add_table(struct kafka_topics *t,
+				     const struct event *ev, struct err *e)
+{
+	struct kafka_route *r = table_route(t, ev, e);
+
+	if (r == NULL || map_put(&t->by_table, r->table, r) == 0)
+		return r;
+	err_no_memory(e);
+	route_free(r);
+	return NULL;
 }
 
 struct kafka_route *kafka_topics_route(struct kafka_topics *t,
@@ -321,16 +405,12 @@ struct kafka_route *kafka_topics_route(struct kafka_topics *t,
 	if (!is_row(ev))
 		return kafka_topics_side(t, SIDE_OTHER, ev->txn->origin, e);
 	r = map_get(&t->by_table, ev->table->full_name);
-	if (r != NULL)
-		return r;
-	r = table_route(t, ev, e);
 	if (r == NULL)
+		r = add_table(t, ev, e);
+	if (r == NULL || (r->checked != ev->table->version &&
+			  check_table(t, r, ev->table, e) != 0))
 		return NULL;
-	if (map_put(&t->by_table, r->table, r) == 0)
-		return r;
-	err_no_memory(e);
-	route_free(r);
-	return NULL;
+	return r;
 }
 
 /* --- partitions --------------------------------------------------------- */

@@ -29,12 +29,14 @@ struct kafka_note {
 	struct slice topic, table; /* table: full name, empty: not one table's */
 	int32_t partitions;
 	bool is_new;
+	bool is_asked, is_compacted; /* the second is known once the first is */
 };
 
 struct kafka_route {
 	struct slice table; /* full name; empty: what is no row */
 	rd_kafka_topic_t *rkt;
 	struct kafka_note *note;
+	uint32_t checked; /* version of the table that may go there; 0: none */
 };
 
 void kafka_topics_init(struct kafka_topics *t, const struct kafka_conf *c,

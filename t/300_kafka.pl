@@ -392,6 +392,39 @@ scenario 'a topic for new versions of tables' => sub {
 	$rig->stop;
 };
 
+scenario 'a compacted topic' => sub {
+	my $rig = rig('compact', kafka => 'cleanup_policy = compact', pipeline => 'exit_on_stop = yes', sql =>
+		'CREATE TABLE small (id int PRIMARY KEY, v varchar(20), n numeric(10,2)); CREATE TABLE "Big" (id int PRIMARY KEY, v text);
+		CREATE TABLE made (id int); ALTER TABLE made REPLICA IDENTITY FULL');
+	like(($rig->leat('check'))[1], qr/REPLICA IDENTITY FULL, as topics are compacted/, 'check says what it asks of tables');
+	$rig->start->await_running;
+	$rig->query("INSERT INTO small VALUES (1, 'x', 1)");
+	await_ids($rig, 'compact_src.public.small', 1);
+	$rig->query('INSERT INTO "Big" VALUES (1, \'x\')');
+	is($rig->agent->wait(60), 6, 'refuses a table whose updates may leave out values');
+	my ($hint) = $rig->said =~ /hint="(ALTER TABLE [^;]*);/ or diag $rig->said;
+	$hint =~ s/\\"/"/g;
+	like($rig->said, qr/code=table_partial/, 'by name');
+	is(join(' ', ids('compact_src.public.Big')), '', 'and has written nothing of it');
+	$rig->query($hint);
+	$rig->write(sink => $rig->{sink} . "\npartial_rows = yes");
+	$rig->start->await_running;
+	$rig->query('INSERT INTO "Big" VALUES (2, \'x\')');
+	await_ids($rig, 'compact_src.public.Big', 1, 2);
+	$rig->stop;
+	$rig->write(sink => $rig->{sink} =~ s/partial_rows = yes//r);
+	$rig->start->await_running;
+	$rig->query('INSERT INTO "Big" VALUES (3, \'x\')');
+	await_ids($rig, 'compact_src.public.Big', 1, 2, 3);
+	ok($rig->agent->is_running, 'and takes it when the hint was followed');
+	$kafka->make_topic('compact_src.public.made', 1, 'cleanup.policy=compact');
+	$rig->write(sink => $rig->{sink} =~ s/cleanup_policy = compact//r);
+	$rig->restart->await_running;
+	$rig->query('INSERT INTO made VALUES (1)');
+	is($rig->agent->wait(60), 6, 'what a topic is counts, not what is asked for');
+	like($rig->said, qr/"public\.made" has no key, and topic "compact_src\.public\.made" is compacted/, 'a row without a key is refused');
+};
+
 scenario 'at least once' => sub {
 	my $rig = rig('least', kafka => 'delivery = at_least_once');
 	$rig->start->await_running;
