@@ -79,6 +79,7 @@ enum step writer_settle(struct writer *w, enum verdict v, struct err *e)
 	case VERDICT_REWIND:
 		return STEP_REWIND;
 	case VERDICT_REJECT: /* of what cannot be left out */
+	case VERDICT_COMMIT: /* is not settled here */
 	case VERDICT_FATAL:
 		break;
 	}
@@ -194,6 +195,20 @@ static enum step commit(struct writer *w, const struct cursor *c,
 	return step;
 }
 
+/* The sink wants what came before the call committed by itself. */
+static enum step commit_early(struct writer *w, const struct cursor *before,
+			      struct err *e)
+{
+	enum step step = STEP_FAIL;
+
+	if (w->sink->can_commit)
+		step = commit(w, before, e);
+	else
+		err_set(e, CODE_internal, "the sink wants a commit where none can be");
+	w->dirty_since = clock_mono_ms();
+	return step == STEP_DONE ? STEP_AGAIN : step;
+}
+
 /* A new shape of a known table is a barrier: whatever the sink has to do to
  * itself happens with everything before it committed. */
 static enum step barrier(struct writer *w, const struct batch *b, size_t at,
@@ -213,8 +228,12 @@ static enum step barrier(struct writer *w, const struct batch *b, size_t at,
 		step = commit(w, &before, e);
 	if (step != STEP_DONE)
 		return step;
+	w->sink->can_commit = before.source.n > 0 && !before.in_txn;
 	do {
-		step = writer_settle(w, w->sink->ops->apply_schema(w->sink, ev, e), e);
+		enum verdict v = w->sink->ops->apply_schema(w->sink, ev, e);
+
+		step = v == VERDICT_COMMIT ? commit_early(w, &before, e)
+					   : writer_settle(w, v, e);
 	} while (step == STEP_AGAIN);
 	if (step != STEP_DONE)
 		return step;
@@ -279,7 +298,13 @@ static enum step write_range(struct writer *w, const struct batch *b,
 			end = find_refused(w, b, from, to, &why);
 			continue;
 		}
+		w->sink->can_commit = from == 0 && w->last != NULL &&
+				      !w->last->cursor.in_txn;
 		v = w->sink->ops->write(w->sink, b, from, end - from, e);
+		if (v == VERDICT_COMMIT) {
+			step = commit_early(w, &w->last->cursor, e);
+			continue;
+		}
 		if (v == VERDICT_REJECT) {
 			assert(e->index >= from && e->index < end);
 			why = *e;

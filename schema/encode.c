@@ -380,6 +380,11 @@ static void put_record(const struct encoder *enc, const struct shown *s,
 	rec->value_n = b->n - rec->value_at;
 }
 
+int encoder_prepare(struct encoder *enc, const struct event *ev, struct err *e)
+{
+	return !enc->plan.avro || shape_of(enc, ev, e) != NULL ? 0 : -1;
+}
+
 int encode_event(struct encoder *enc, const struct event *ev,
 		 struct encoded *out, struct err *e)
 {

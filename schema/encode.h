@@ -93,6 +93,10 @@ struct encoder *encoder_new(const struct encoding *how,
 			    const struct encoder_registry *reg);
 void encoder_free(struct encoder *enc);
 
+/* Rows of the event's table are to come: gets their schemas their numbers. */
+int encoder_prepare(struct encoder *enc, const struct event *ev, struct err *e)
+	MUST_CHECK;
+
 /* Replaces what `out` held.  -1 on lack of memory, with CODE_event_rejected when
  * a value does not fit the modes, and when a schema got no number.  Avro has no
  * records for OP_SCHEMA and OP_GAP. */

@@ -237,6 +237,8 @@ static int register_schema(void *arg, const struct table *tab, bool is_key,
 	int rc = -1;
 
 	(void)tab;
+	if (!kafka_topics_may_ask(&ks->topics))
+		return -1;
 	buf_slice(&subject, ks->subject_topic);
 	buf_text(&subject, is_key ? "-key" : "-value");
 	buf_u8(&subject, '\0');
@@ -419,12 +421,27 @@ static enum verdict send_all(struct kafka_sink *ks, struct err *e)
 	return v;
 }
 
-/* Nothing of the call was taken. */
-static enum verdict refused(const struct err *e)
+/* Nothing of the call was taken.  Where a transaction is open that holds the
+ * beginning of the source's, nobody should wait for it: it ends with this
+ * producer, and comes again from its beginning. */
+static enum verdict refused(struct kafka_sink *ks, const struct err *e)
 {
+	if (ks->topics.is_wanting)
+		return VERDICT_COMMIT;
 	if (e->code == CODE_event_rejected)
 		return VERDICT_REJECT;
-	return code_kind(e->code) == CODE_STOP ? VERDICT_FATAL : VERDICT_RETRY;
+	if (code_kind(e->code) == CODE_STOP)
+		return VERDICT_FATAL;
+	return kafka_txn_is_open(ks->txn) ? VERDICT_REWIND : VERDICT_RETRY;
+}
+
+/* Answers about topics and schemas are waited for before a transaction begins,
+ * or behind one that can end here. */
+static void begin_call(struct kafka_sink *ks)
+{
+	kafka_records_reset(&ks->records);
+	ks->topics.may_ask = !ks->base.can_commit || !kafka_txn_is_open(ks->txn);
+	ks->topics.is_wanting = false;
 }
 
 static int keep_last_txn(struct kafka_sink *ks, const struct event *ev,
@@ -441,13 +458,13 @@ static enum verdict kafka_write(struct sink *snk, const struct batch *b,
 {
 	struct kafka_sink *ks = (struct kafka_sink *)snk;
 
-	kafka_records_reset(&ks->records);
+	begin_call(ks);
 	for (size_t i = first; i < first + count; i++) {
 		if (b->ev[i].op == OP_SCHEMA) /* comes by apply_schema() */
 			continue;
 		if (add_event(ks, &b->ev[i], e) != 0) {
 			e->index = i;
-			return refused(e);
+			return refused(ks, e);
 		}
 	}
 	if (count > 0 && keep_last_txn(ks, &b->ev[first + count - 1], e) != 0)
@@ -470,14 +487,26 @@ static int keep_table(struct kafka_sink *ks, struct table *tab, struct err *e)
 	return 0;
 }
 
+/* What rows of the version will need. */
+static int find_rows(struct kafka_sink *ks, const struct event *ev, struct err *e)
+{
+	const struct kafka_route *r = kafka_topics_rows(&ks->topics, ev, e);
+
+	if (r == NULL)
+		return -1;
+	ks->subject_topic = r->note->topic;
+	return encoder_prepare(ks->encoder, ev, e);
+}
+
 static enum verdict kafka_apply_schema(struct sink *snk, const struct event *ev,
 				       struct err *e)
 {
 	struct kafka_sink *ks = (struct kafka_sink *)snk;
 
-	kafka_records_reset(&ks->records);
-	if (add_event(ks, ev, e) != 0 || keep_table(ks, ev->table, e) != 0)
-		return refused(e);
+	begin_call(ks);
+	if (find_rows(ks, ev, e) != 0 || add_event(ks, ev, e) != 0 ||
+	    keep_table(ks, ev->table, e) != 0)
+		return refused(ks, e);
 	return send_all(ks, e);
 }
 

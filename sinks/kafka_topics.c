@@ -80,7 +80,14 @@ int kafka_topic_name(const char *template, const char *pipeline,
 void kafka_topics_init(struct kafka_topics *t, const struct kafka_conf *c,
 		       const char *pipeline)
 {
-	*t = (struct kafka_topics){.conf = c, .pipeline = pipeline};
+	*t = (struct kafka_topics){.conf = c, .pipeline = pipeline,
+				   .may_ask = true};
+}
+
+bool kafka_topics_may_ask(struct kafka_topics *t)
+{
+	t->is_wanting |= !t->may_ask;
+	return t->may_ask;
 }
 
 static void route_free(struct kafka_route *r)
@@ -289,7 +296,7 @@ struct kafka_route *kafka_topics_side_called(struct kafka_topics *t,
 					     enum kafka_side side,
 					     const char *topic, struct err *e)
 {
-	if (t->side[side] == NULL)
+	if (t->side[side] == NULL && kafka_topics_may_ask(t))
 		t->side[side] = route_new(t, topic, (struct slice){0},
 					  (struct slice){0}, 1, e);
 	return t->side[side];
@@ -364,6 +371,9 @@ static int check_table(struct kafka_topics *t, struct kafka_route *r,
 	bool has_key = table_has_key(tab);
 	bool is_partial = !t->conf->partial_rows && table_may_omit(tab);
 
+	if ((!has_key || is_partial) && !r->note->is_asked &&
+	    !kafka_topics_may_ask(t))
+		return -1;
 	if ((!has_key || is_partial) && is_compacted(t, r)) {
 		if (is_partial)
 			return refuse_partial(r, tab, e);
@@ -386,7 +396,8 @@ static bool is_row(const struct event *ev)
 static struct kafka_route *add_table(struct kafka_topics *t,
 				     const struct event *ev, struct err *e)
 {
-	struct kafka_route *r = table_route(t, ev, e);
+	struct kafka_route *r = kafka_topics_may_ask(t) ? table_route(t, ev, e)
+							: NULL;
 
 	if (r == NULL || map_put(&t->by_table, r->table, r) == 0)
 		return r;
@@ -395,22 +406,26 @@ static struct kafka_route *add_table(struct kafka_topics *t,
 	return NULL;
 }
 
-struct kafka_route *kafka_topics_route(struct kafka_topics *t,
-				       const struct event *ev, struct err *e)
+struct kafka_route *kafka_topics_rows(struct kafka_topics *t,
+				      const struct event *ev, struct err *e)
 {
-	struct kafka_route *r;
+	struct kafka_route *r = map_get(&t->by_table, ev->table->full_name);
 
-	if (ev->op == OP_SCHEMA && t->conf->schema_topic != NULL)
-		return kafka_topics_side(t, SIDE_SCHEMA, ev->txn->origin, e);
-	if (!is_row(ev))
-		return kafka_topics_side(t, SIDE_OTHER, ev->txn->origin, e);
-	r = map_get(&t->by_table, ev->table->full_name);
 	if (r == NULL)
 		r = add_table(t, ev, e);
 	if (r == NULL || (r->checked != ev->table->version &&
 			  check_table(t, r, ev->table, e) != 0))
 		return NULL;
 	return r;
+}
+
+struct kafka_route *kafka_topics_route(struct kafka_topics *t,
+				       const struct event *ev, struct err *e)
+{
+	if (ev->op == OP_SCHEMA && t->conf->schema_topic != NULL)
+		return kafka_topics_side(t, SIDE_SCHEMA, ev->txn->origin, e);
+	return is_row(ev) ? kafka_topics_rows(t, ev, e)
+			  : kafka_topics_side(t, SIDE_OTHER, ev->txn->origin, e);
 }
 
 /* --- partitions --------------------------------------------------------- */

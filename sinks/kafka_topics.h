@@ -22,6 +22,9 @@ struct kafka_topics {
 	struct map by_topic; /* topic -> struct kafka_note */
 	size_t nnew;	     /* notes that are not yet in the progress topic */
 	struct kafka_route *side[SIDES];
+	/* False while a transaction is open that need not wait for an answer
+	 * about a topic: then what is not known is not asked but wanted. */
+	bool may_ask, is_wanting;
 };
 
 /* What the pipeline knows of a topic.  One malloc with its texts. */
@@ -53,10 +56,17 @@ int kafka_topic_name(const char *template, const char *pipeline,
 int kafka_topics_remember(struct kafka_topics *t, struct slice topic,
 			  struct slice table, int32_t partitions, struct err *e);
 
+/* May the brokers, or a registry, be asked now?  Else it is noted. */
+bool kafka_topics_may_ask(struct kafka_topics *t);
+
 /* Where an event goes.  The first time it asks the broker, and makes the topic
- * if it may; before anything of the event's transaction is produced. */
+ * if it may; NULL without an error where it may not ask. */
 struct kafka_route *kafka_topics_route(struct kafka_topics *t,
 				       const struct event *ev, struct err *e);
+
+/* Where rows of the event's table go, whatever the event is. */
+struct kafka_route *kafka_topics_rows(struct kafka_topics *t,
+				      const struct event *ev, struct err *e);
 
 /* The template of its name; NULL where the conf wants no such topic. */
 const char *kafka_side_template(const struct kafka_conf *c, enum kafka_side side);

@@ -21,6 +21,8 @@ enum verdict {
 	VERDICT_RETRY,	/* destination away: back off, call again */
 	VERDICT_REWIND, /* in doubt: close, open, present again what follows its
 			   cursor */
+	VERDICT_COMMIT, /* nothing of the call was taken: commit what was before,
+			   then call again; only while can_commit */
 	VERDICT_REJECT, /* event err->index of the batch can never succeed;
 			   nothing of the call was taken.  From commit(): the
 			   event of err->seq; else as REWIND */
@@ -91,6 +93,10 @@ struct sink {
 	/* The moment (monotonic) at which it wants a commit of the last cursor
 	 * although nothing was written; 0: none. */
 	int64_t commit_idle_ms;
+	/* Set by the agent before write() and apply_schema(): what was written
+	 * before the call ends where a transaction of the source does, and can
+	 * be committed by itself. */
+	bool can_commit;
 	/* Of the pipeline's source section; set by the agent before open(), NULL
 	 * where nothing is delivered. */
 	const char *source;

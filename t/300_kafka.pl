@@ -222,6 +222,29 @@ scenario 'topics that leat may not make' => sub {
 	is($rc, 0, 'check is content with them') or diag $out;
 };
 
+scenario 'a table without a topic, while a transaction is open' => sub {
+	my $rig = rig('wait', kafka => 'create_topics = no', pipeline => 'commit_interval = 8s',
+		sql => 'CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY)');
+	$kafka->make_topic('leat.progress.wait', 1, 'cleanup.policy=compact');
+	$kafka->make_topic($_, 1) for qw(wait_src.other wait_src.public.a);
+	$rig->start->await_running;
+	$rig->query('INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)');
+	$rig->await_status('retrying', 'topic_missing');
+	is(join(' ', ids('wait_src.public.a')), 1, 'what came before is committed by then');
+	ok(is_decided('wait_src.public.a'), 'and no transaction waits for the topic');
+	$kafka->make_topic('wait_src.public.b', 1);
+	await_ids($rig, 'wait_src.public.b', 1);
+
+	$rig->query("BEGIN; INSERT INTO a SELECT i, repeat('x', 500) FROM generate_series(2, 5001) i; INSERT INTO c VALUES (1); COMMIT");
+	$rig->await_status('retrying', 'topic_missing');
+	poll_until { is_decided('wait_src.public.a') } 'no transaction to be open';
+	is(join(' ', ids('wait_src.public.a')), 1, 'of a transaction that needs the topic nothing is seen');
+	$kafka->make_topic('wait_src.public.c', 1);
+	await_ids($rig, 'wait_src.public.c', 1);
+	is(scalar(ids('wait_src.public.a')), 5001, 'and then all');
+	$rig->stop;
+};
+
 scenario 'another number of partitions' => sub {
 	my $rig = rig('grown', pipeline => 'exit_on_stop = yes');
 	$rig->start->await_running;

@@ -165,6 +165,12 @@ static void test_whole_transactions(void)
 	is_int(run_pipeline(1 << 10), CODE_none,
 	       "transactions larger than the queue go through");
 	ok(is_exact(TOTAL) && dst.is_torn, "in parts");
+	reset();
+	dst.wants_commit = true;
+	is_int(run_pipeline(1 << 20), CODE_none,
+	       "a sink wants a commit before it goes on");
+	ok(is_exact(TOTAL) && dst.early > 0 && !dst.is_torn,
+	   "and gets it %u times, where a transaction ends", dst.early);
 	fake_sink.caps = 0;
 }
 
