@@ -356,6 +356,10 @@ int pg_conn_open(struct pg_session *s, const struct pg_session *same,
 
 	pg_conn_close(s);
 	opts = PQconninfoParse(s->conf->conninfo, &why);
+	if (opts == NULL && (why == NULL || strstr(why, "out of memory") != NULL)) {
+		err_no_memory(e);
+		goto out;
+	}
 	if (opts == NULL) {
 		/* libpq's text may quote the string, and a password with it */
 		err_set(e, CODE_conf_value, "conninfo is not a connection string of libpq");

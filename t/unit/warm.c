@@ -202,6 +202,7 @@ static void end(void)
 	msgs_reset(&row);
 }
 
+#ifndef LEAT_ARENA_MALLOC
 /* How many batches there are at once is the disk's affair, up to the queue's limit,
  * the one that is filled and one that lets it be full; each is made once.  A commit
  * has its cursor and its state. */
@@ -224,6 +225,7 @@ static void test_allocations(void)
 	ok(st.commits < TOTAL / 1000, "and there are few of them");
 	end();
 }
+#endif
 
 /* --- copies -------------------------------------------------------------- */
 
