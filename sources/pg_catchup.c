@@ -146,6 +146,60 @@ int pg_catchup_enter(struct pg *pg, struct err *e)
 	return 0;
 }
 
+static void put_peek(struct pg *pg, uint64_t upto, struct buf *sql)
+{
+	struct buf name = BUF_INIT;
+	char lsn[PG_LSN_SIZE];
+
+	pg_lsn_print(lsn, upto);
+	pg_quote_name(&name, slice_of(pg->publication));
+	buf_printf(sql, "SELECT lsn, data FROM pg_catalog.pg_logical_slot_peek_binary_changes('%s', '%s', NULL, 'proto_version', '1', 'publication_names', ",
+		   pg->slot, lsn);
+	pg_quote_text(sql, buf_get(&name));
+	buf_text(sql, pg->conf->messages ? ", 'messages', 'true')" : ")");
+	sql->failed |= name.failed;
+	buf_fini(&name);
+}
+
+static int send_peek(struct pg *pg, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	int rc;
+
+	buf_text(&sql, "COPY (");
+	put_peek(pg, pg->catchup.upto, &sql);
+	buf_text(&sql, ") TO STDOUT (FORMAT binary)");
+	buf_u8(&sql, '\0');
+	set_state(pg, PG_CATCHUP_PEEKING);
+	rc = sql.failed ? err_no_memory(e)
+			: pg_peek_send(&pg->catchup.peek, &pg->walsender, sql.p, e);
+	buf_fini(&sql);
+	return rc;
+}
+
+/* Before PostgreSQL 15 a session whose decoding has failed or was cancelled goes on
+ * believing that it has described its tables, to whatever is decoded next.  It
+ * forgets that when decoding ends in order, which this does after one record. */
+static int forget_tables(struct pg *pg, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	struct pg_result *res = NULL;
+
+	if (pg->walsender.version >= 150000)
+		return 0;
+	put_peek(pg, 1, &sql);
+	buf_u8(&sql, '\0');
+	pg->walsender.until_ms = clock_mono_ms() + ANSWER_MS;
+	if (sql.failed)
+		err_no_memory(e);
+	else
+		res = pg_query(&pg->walsender, sql.p, e);
+	pg->walsender.until_ms = 0;
+	buf_fini(&sql);
+	pg_result_free(res);
+	return res != NULL ? 0 : -1;
+}
+
 /* The rest, or what a chunk could not do. */
 static int shift_down(struct pg *pg, enum note_level level, const char *what,
 		      const char *cause, struct err *e)
@@ -174,6 +228,10 @@ static int give_up(struct pg *pg, const struct pg_result *failed, struct err *e)
 	for (size_t i = 0; failed != NULL && i < countof(never); i++)
 		c->is_refused |= pg_state_in(pg_result_state(failed), never[i]);
 	pg_gear_failed(&c->gear, &c->view, c->upto);
+	pg_peek_end(&c->peek);
+	/* what was refused has not begun to decode */
+	if (!c->is_refused && forget_tables(pg, e) < 0)
+		return -1;
 	return shift_down(pg, c->is_refused ? NOTE_WARNING : NOTE_INFO,
 			  c->is_refused ? "streaming" : "streaming for a while",
 			  why.msg, e);
@@ -216,29 +274,6 @@ static int send_advance(struct pg *pg, struct err *e)
 	snprintf(sql, sizeof(sql), advance_sql, pg->slot, lsn);
 	set_state(pg, PG_CATCHUP_ADVANCING);
 	return pg_peek_send(&pg->catchup.peek, &pg->walsender, sql, e);
-}
-
-static int send_peek(struct pg *pg, struct err *e)
-{
-	struct buf sql = BUF_INIT, name = BUF_INIT;
-	char lsn[PG_LSN_SIZE];
-	int rc;
-
-	pg_lsn_print(lsn, pg->catchup.upto);
-	pg_quote_name(&name, slice_of(pg->publication));
-	buf_printf(&sql, "COPY (SELECT lsn, data FROM pg_catalog.pg_logical_slot_peek_binary_changes('%s', '%s', NULL, 'proto_version', '1', 'publication_names', ",
-		   pg->slot, lsn);
-	pg_quote_text(&sql, buf_get(&name));
-	buf_text(&sql, pg->conf->messages ? ", 'messages', 'true'" : "");
-	buf_text(&sql, ")) TO STDOUT (FORMAT binary)");
-	buf_u8(&sql, '\0');
-	set_state(pg, PG_CATCHUP_PEEKING);
-	rc = sql.failed || name.failed
-		     ? err_no_memory(e)
-		     : pg_peek_send(&pg->catchup.peek, &pg->walsender, sql.p, e);
-	buf_fini(&name);
-	buf_fini(&sql);
-	return rc;
 }
 
 /* What decoding has come to, for all that the server tells an ordinary role: a
@@ -318,7 +353,7 @@ static int step_leaving(struct pg *pg, const struct batch *b, struct err *e)
 	if (fault(FAULT_gear_switch))
 		return err_set(e, CODE_source_unreachable, "fault gear_switch");
 	set_state(pg, PG_CATCHUP_IDLE);
-	return pg_restart_decoder(pg, e) < 0 ? -1 : 1;
+	return forget_tables(pg, e) < 0 || pg_restart_decoder(pg, e) < 0 ? -1 : 1;
 }
 
 static int step_cancelling(struct pg *pg, const struct batch *b, struct err *e)

@@ -38,8 +38,9 @@ CREATE SCHEMA hidden;
 CREATE TABLE hidden.t (id int PRIMARY KEY);
 SQL
 Leat::Stream->start_all($shop, $leaves);
+my $has_filters = Leat::Postgres::major() >= 15;
 $shop->query('ALTER PUBLICATION leat_shop DROP TABLE filtered; ' .
-	'ALTER PUBLICATION leat_shop ADD TABLE filtered WHERE (id < 100)');
+	'ALTER PUBLICATION leat_shop ADD TABLE filtered WHERE (id < 100)') if $has_filters;
 
 sub rows { return grep { $_->{op} ne 'schema' } @_ }
 # "c t 1" and the like
@@ -124,6 +125,7 @@ subtest 'E48: values that were not sent' => sub {
 };
 
 subtest 'E49: rows that cross a row filter' => sub {
+	plan skip_all => 'none before PostgreSQL 15' unless $has_filters;
 	my @ev = $shop->changes("INSERT INTO filtered VALUES (1, 1, '$long'), (200, 2, '$long')",
 		'UPDATE filtered SET id = 150 WHERE id = 1', 'UPDATE filtered SET id = 50 WHERE id = 200');
 	is_deeply([brief(@ev)], ['c filtered 1', 'd filtered 1', 'c filtered 50'], 'out is a delete, in is an insert');

@@ -197,6 +197,7 @@ SQL
 $li->start;
 
 subtest 'E83: a column list' => sub {
+	plan skip_all => 'none before PostgreSQL 15' if Leat::Postgres::major() < 15;
 	my @ev = $li->changes("INSERT INTO listed VALUES (1, 'a', 's')",
 		'ALTER PUBLICATION leat_lists SET TABLE listed (id, v)', "INSERT INTO listed VALUES (2, 'b', 's')",
 		"UPDATE listed SET secret = 't' WHERE id = 2");
@@ -213,7 +214,8 @@ subtest 'E84: a table that joins the publication' => sub {
 	is_deeply([map { $_->{after}{id} } @ev[1, 2]], [3, 1], 'changes of its old rows included');
 	@ev = $li->changes('ALTER PUBLICATION leat_lists DROP TABLE late', "INSERT INTO late VALUES (4, 'unpublished')",
 		"INSERT INTO listed VALUES (3, 'c')");
-	is_deeply([map { $_->{source}{table} } @ev], ['listed'], 'and one that leaves it is not');
+	is_deeply([map { $_->{source}{table} } grep { $_->{op} ne 'schema' } @ev], ['listed'],
+		'and one that leaves it is not');
 };
 
 is($li->{agent}->stop, 0, 'the agent ends cleanly');

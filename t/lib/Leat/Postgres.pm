@@ -49,6 +49,12 @@ sub version_of {
 	return $_[0] =~ m{/(\d+)/bin} ? $1 : 0;
 }
 
+# Of the server's programs: 14, 15, ...
+my $major;
+sub major {
+	return $major ||= (shell('postgres', bindir() . '/postgres', '--version') =~ / (\d+)/)[0];
+}
+
 # The command words that make root into somebody the server accepts.
 my @as;
 my $as_known;
