@@ -106,7 +106,7 @@ sub watch {
 	my @seen = map { [split] } split /\n/, $kread->out;
 	$kread->forget;
 	return { wall => $seen[-1][0] - $began, rate => $n / ($seen[-1][0] - $began),
-		middle_rate => middle_rate($n, @seen), cpu => $watch{agent}->cpu - $before{agent},
+		middle_rate => middle_rate($n, @seen), cpu => $watch{agent}->cpu - $before{agent}, threads => $watch{agent}->threads,
 		broker_cpu => $watch{broker}->cpu - $before{broker}, hwm_kb => $watch{agent}->memory('VmHWM'),
 		server_cpu => sum(map { $_->cpu } values %servers) };
 }

@@ -230,7 +230,8 @@ static const struct {
 static const struct {
 	const char *name, *value;
 } producer_defaults[] = {
-	{"linger.ms", "5"},
+	/* of records for which no request has room yet; a commit does not wait */
+	{"linger.ms", "100"},
 	{"batch.size", "1000000"},
 	{"batch.num.messages", "100000"},
 	{"queue.buffering.max.messages", "1000000"},

@@ -15,10 +15,17 @@
 #define ABORT_MS 3000
 /* How long the local queue may stay full. */
 #define FULL_MS 10
+/* How long a request is waited for before a flush. */
+#define ANSWER_MS 100
+/* Records between two looks at what has been delivered. */
+#define LOOK_EVERY 1000
+#define SLOTS 256
 
-/* How long the broker goes on writing markers when EndTxn is answered.  A record
- * that comes earlier is turned away, and again only after a fixed 20 ms. */
-#define REST_MS 5
+/* How long the broker goes on writing markers when EndTxn is answered.  A partition
+ * that is announced earlier is turned away, and again only after a fixed 20 ms. */
+#define SETTLE_MS 3
+/* From one commit to the next. */
+#define BETWEEN_MS 5
 #define API_END_TXN 26 /* Kafka's protocol, "API keys" */
 
 struct kafka_txn {
@@ -28,8 +35,13 @@ struct kafka_txn {
 	bool is_open;	/* something was or may have been produced */
 	bool is_ending; /* a commit was tried */
 	bool is_spoiled;
-	int64_t begun_ms, rested_ms;
+	int64_t begun_ms, ended_ms;
 	int64_t request_ms; /* longer than this no request is waited for */
+	unsigned unlooked;
+	/* Bytes of keys and values that are not delivered, by partition (by its
+	 * hash); how many slots have more than goes into one request. */
+	size_t request_bytes, undelivered[SLOTS];
+	unsigned nlarge;
 	atomic_uint ends_sent; /* of the transaction; by librdkafka's threads */
 
 	/* the first record that the broker did not take; written while polling */
@@ -169,6 +181,33 @@ static enum verdict undelivered(struct kafka_txn *t, struct err *e)
 	return v;
 }
 
+/* --- what is on its way --------------------------------------------------- */
+
+static size_t *slot_of(struct kafka_txn *t, const rd_kafka_topic_t *rkt,
+		       int32_t partition)
+{
+	size_t h = (uintptr_t)rkt / 64 * 31 + (size_t)partition;
+
+	return &t->undelivered[h % SLOTS];
+}
+
+static void note_sent(struct kafka_txn *t, const rd_kafka_topic_t *rkt,
+		    int32_t partition, size_t n)
+{
+	size_t *slot = slot_of(t, rkt, partition);
+
+	t->nlarge += *slot <= t->request_bytes && *slot + n > t->request_bytes;
+	*slot += n;
+}
+
+static void note_delivered(struct kafka_txn *t, const rd_kafka_message_t *m)
+{
+	size_t *slot = slot_of(t, m->rkt, m->partition), n = m->len + m->key_len;
+
+	t->nlarge -= *slot > t->request_bytes && *slot - n <= t->request_bytes;
+	*slot -= n;
+}
+
 /* --- callbacks ---------------------------------------------------------- */
 
 /* By a thread of librdkafka. */
@@ -195,14 +234,17 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf,
 							opaque);
 }
 
-/* By our own thread, in poll, flush and commit.  Only failures come. */
+/* By our own thread, in poll, flush and commit.  Successes are of interest too:
+ * flush looks only every 10 ms whether all is delivered, unless a report wakes it. */
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
 	struct kafka_txn *t = opaque;
 
 	(void)rk;
+	note_delivered(t, m);
 	/* what is thrown away with a transaction is not why it failed */
-	if (t->failed != RD_KAFKA_RESP_ERR_NO_ERROR ||
+	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR ||
+	    t->failed != RD_KAFKA_RESP_ERR_NO_ERROR ||
 	    m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
 	    m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
 		return;
@@ -226,7 +268,7 @@ static rd_kafka_conf_t *make_conf(struct kafka_txn *t, const char *id,
 		return NULL;
 	rd_kafka_conf_set_dr_msg_cb(rkc, on_delivery);
 	rd_kafka_conf_interceptor_add_on_new(rkc, "leat", on_new, t);
-	rc = kafka_conf_set(rkc, "delivery.report.only.error", "true", e);
+	rc = kafka_conf_set(rkc, "delivery.report.only.error", "false", e);
 	if (t->conf->delivery == DELIVERY_AT_LEAST_ONCE) {
 		rc |= kafka_conf_set(rkc, "enable.idempotence", "true", e);
 	} else {
@@ -262,6 +304,8 @@ struct kafka_txn *kafka_txn_open(const struct kafka_conf *c, const char *id,
 	     settle(t, KAFKA_INIT, rd_kafka_init_transactions(t->rk, INIT_MS),
 		    e) == VERDICT_OK)) {
 		t->request_ms = kafka_conf_number(t->rk, "socket.timeout.ms");
+		t->request_bytes = (size_t)kafka_conf_number(t->rk,
+							     "batch.size");
 		fault(FAULT_kafka_init);
 		return t;
 	}
@@ -305,16 +349,25 @@ bool kafka_txn_is_ending(const struct kafka_txn *t)
 
 int64_t kafka_txn_rested(const struct kafka_txn *t)
 {
-	return t->rested_ms;
+	return t->ended_ms + BETWEEN_MS;
 }
 
 /* --- a transaction ------------------------------------------------------ */
+
+static void let_settle(struct kafka_txn *t)
+{
+	int64_t now, until = t->ended_ms + SETTLE_MS;
+
+	while (t->ended_ms != 0 && (now = clock_mono_ms()) < until)
+		rd_kafka_poll(t->rk, (int)(until - now));
+}
 
 enum verdict kafka_txn_begin(struct kafka_txn *t, struct err *e)
 {
 	enum verdict v = VERDICT_OK;
 
 	fault(FAULT_kafka_begin);
+	let_settle(t);
 	if (t->conf->delivery == DELIVERY_EXACTLY_ONCE)
 		v = settle(t, KAFKA_BEGIN, rd_kafka_begin_transaction(t->rk), e);
 	if (v != VERDICT_OK)
@@ -366,8 +419,14 @@ enum verdict kafka_txn_produce(struct kafka_txn *t, const struct kafka_record *r
 		a.err = queue_record(t, r);
 	} while (a.err == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
 		 wait_for_room(t) == 0);
-	if (a.err == RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (a.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		note_sent(t, r->rkt, r->partition, r->key.n + r->value.n);
+		if (++t->unlooked >= LOOK_EVERY) {
+			t->unlooked = 0;
+			rd_kafka_poll(t->rk, 0);
+		}
 		return VERDICT_OK;
+	}
 	a.is_fatal = a.err == RD_KAFKA_RESP_ERR__FATAL;
 	/* part of what belongs together is queued */
 	t->is_spoiled = true;
@@ -378,10 +437,24 @@ enum verdict kafka_txn_produce(struct kafka_txn *t, const struct kafka_record *r
 	return VERDICT_REWIND;
 }
 
+/* An idempotent producer has one request on its way for a partition.  A flush that
+ * has records for another one does not wait for the answer: librdkafka's thread looks
+ * again and again whether it is there, which costs more than the rest of its work.
+ * So what is more than a request is waited for before. */
+static void wait_for_most(struct kafka_txn *t)
+{
+	int64_t until = clock_mono_ms() + ANSWER_MS, now;
+
+	while (t->nlarge > 0 && (now = clock_mono_ms()) < until)
+		if (rd_kafka_poll(t->rk, (int)(until - now)) > 0)
+			until = clock_mono_ms() + ANSWER_MS;
+}
+
 enum verdict kafka_txn_flush(struct kafka_txn *t, struct err *e)
 {
 	struct kafka_answer a = {.call = KAFKA_COMMIT, .is_retriable = true};
 
+	wait_for_most(t);
 	a.err = rd_kafka_flush(t->rk, FLUSH_MS);
 	if (t->failed != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return undelivered(t, e);
@@ -419,7 +492,7 @@ static enum verdict in_doubt(struct kafka_txn *t, unsigned ends, int64_t took,
 
 enum verdict kafka_txn_commit(struct kafka_txn *t, struct err *e)
 {
-	int64_t start = clock_mono_ms(), took;
+	int64_t start, took;
 	unsigned ends;
 	enum verdict v;
 
@@ -428,6 +501,8 @@ enum verdict kafka_txn_commit(struct kafka_txn *t, struct err *e)
 		return end_flushed(t, e);
 	if (fault(FAULT_kafka_commit))
 		return in_doubt(t, 0, 0, e);
+	wait_for_most(t);
+	start = clock_mono_ms();
 	/* -1 is what the manual asks for: what is left of the transaction's
 	 * timeout; any other value may lose track of its state */
 	v = settle(t, KAFKA_COMMIT, rd_kafka_commit_transaction(t->rk, -1), e);
@@ -441,7 +516,7 @@ enum verdict kafka_txn_commit(struct kafka_txn *t, struct err *e)
 	ends = atomic_load(&t->ends_sent);
 	t->is_open = t->is_ending = false;
 	t->failed = RD_KAFKA_RESP_ERR_NO_ERROR;
-	t->rested_ms = clock_mono_ms() + REST_MS;
+	t->ended_ms = clock_mono_ms();
 	if (fault(FAULT_kafka_committed) || is_stray(t, ends, took))
 		return in_doubt(t, ends, took, e);
 	return VERDICT_OK;
