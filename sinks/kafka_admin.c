@@ -89,7 +89,9 @@ int kafka_admin_create(rd_kafka_t *rk, const char *name, int partitions,
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_AdminOptions_destroy(opt);
 	rd_kafka_NewTopic_destroy(topic);
-	return not_created(name, err, why, e);
+	return err == RD_KAFKA_RESP_ERR__TIMED_OUT && kafka_conf_explain(rk, e)
+		       ? -1
+		       : not_created(name, err, why, e);
 }
 
 int kafka_admin_partitions(rd_kafka_t *rk, rd_kafka_topic_t *rkt, struct err *e)
@@ -105,6 +107,12 @@ int kafka_admin_partitions(rd_kafka_t *rk, rd_kafka_topic_t *rkt, struct err *e)
 	}
 	if (md != NULL)
 		rd_kafka_metadata_destroy(md);
+	if (err == RD_KAFKA_RESP_ERR__TRANSPORT ||
+	    err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+	    err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		if (kafka_conf_explain(rk, e))
+			return -1;
+	}
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_NO_ERROR:
 		return n;
@@ -180,7 +188,7 @@ static int delete_topic(rd_kafka_t *rk, const char *name, struct err *e)
 int kafka_admin_delete(const struct kafka_conf *c, const char *topic,
 		       const char *component, struct err *e)
 {
-	struct kafka_owner owner = {component};
+	struct kafka_owner owner = {.component = component};
 	rd_kafka_t *rk = kafka_admin_open(c, &owner, e);
 	int rc;
 

@@ -41,6 +41,8 @@ static int check_brokers(const struct check *ck, struct err *e)
 	rd_kafka_resp_err_t err = rd_kafka_metadata(ck->rk, 0, NULL, &md, ASK_MS);
 	int id = -1;
 
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR && kafka_conf_explain(ck->rk, e))
+		return -1;
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return err_set(e, CODE_sink_unreachable, "%s: %s",
 			       ck->conf->brokers, rd_kafka_err2str(err));
@@ -137,7 +139,7 @@ int kafka_check(const struct kafka_conf *c, const char *pipeline,
 		const char *topic, const char *where, struct report *r,
 		struct err *e)
 {
-	struct kafka_owner owner = {where};
+	struct kafka_owner owner = {.component = where};
 	struct check ck = {c, topic, where, r, NULL};
 	int broker;
 

@@ -111,6 +111,56 @@ static void on_log(const rd_kafka_t *rk, int level, const char *fac,
 	     CODE_progress, NOTE_KV({"facility", fac}), "librdkafka: %s", text);
 }
 
+/* By rd_kafka_poll().  The calls themselves only say that nobody answers. */
+static void on_error(rd_kafka_t *rk, int err, const char *why, void *opaque)
+{
+	struct kafka_owner *owner = opaque;
+
+	(void)rk;
+	if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+	    err == RD_KAFKA_RESP_ERR__SSL) {
+		owner->barred = err;
+		snprintf(owner->barred_why, sizeof(owner->barred_why), "%s", why);
+		return;
+	}
+	note(NOTE_DEBUG, owner->component, CODE_progress,
+	     NOTE_KV({"error", rd_kafka_err2name(err)}), "librdkafka: %s", why);
+}
+
+/* Before 2.6.1 it repeats its nonce in the last message of SCRAM (RFC 5802), which
+ * brokers from 4.0 on do not let pass: confluentinc/librdkafka#4895. */
+#define SCRAM_IS_RIGHT 0x02060100
+
+static void hint_at_login(const struct kafka_owner *owner, struct err *e)
+{
+	if (owner->barred == RD_KAFKA_RESP_ERR__AUTHENTICATION &&
+	    strstr(owner->barred_why, "SCRAM") != NULL &&
+	    rd_kafka_version() < SCRAM_IS_RIGHT)
+		err_hint(e, "Check sasl_user and sasl_password. Kafka 4 takes SCRAM from librdkafka 2.6.1 and later only, and this is %s: use PLAIN with tls there, or a newer librdkafka.",
+			 rd_kafka_version_str());
+	else if (owner->barred == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+		err_hint(e, "Check sasl_mechanism, sasl_user and sasl_password; the password is read again at the next attempt.");
+	else if (strstr(owner->barred_why, "verif") != NULL)
+		err_hint(e, "Let tls_ca name the certificate of the authority that the brokers' certificates are from, and brokers the hosts that stand in them.");
+	else
+		err_hint(e, "Check tls, tls_ca, tls_cert and tls_key, and that the port is one for TLS.");
+}
+
+bool kafka_conf_explain(rd_kafka_t *rk, struct err *e)
+{
+	struct kafka_owner *owner = rd_kafka_opaque(rk);
+
+	rd_kafka_poll(rk, 0);
+	if (owner->barred == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return false;
+	*e = ERR_INIT;
+	err_set(e, CODE_sink_refused, "the brokers refused the login: %s",
+		owner->barred_why);
+	hint_at_login(owner, e);
+	owner->barred = RD_KAFKA_RESP_ERR_NO_ERROR;
+	return true;
+}
+
 int kafka_conf_set(rd_kafka_conf_t *rkc, const char *name, const char *value,
 		   struct err *e)
 {
@@ -267,6 +317,7 @@ rd_kafka_conf_t *kafka_conf_make(const struct kafka_conf *c, rd_kafka_type_t typ
 	rd_kafka_conf_t *rkc = rd_kafka_conf_new();
 
 	rd_kafka_conf_set_log_cb(rkc, on_log);
+	rd_kafka_conf_set_error_cb(rkc, on_error);
 	rd_kafka_conf_set_opaque(rkc, owner);
 	if (fill(rkc, c, type, e) == 0)
 		return rkc;

@@ -33,6 +33,10 @@ struct kafka_conf {
 /* Whoever owns a handle begins with this; it is the handle's opaque. */
 struct kafka_owner {
 	const char *component; /* for what librdkafka logs */
+	/* Why the brokers let nobody in, as librdkafka last said; written by
+	 * rd_kafka_poll(). */
+	rd_kafka_resp_err_t barred;
+	char barred_why[400];
 };
 
 extern const struct opt kafka_opts[];
@@ -50,6 +54,9 @@ int kafka_conf_set(rd_kafka_conf_t *rkc, const char *name, const char *value,
 /* *Takes* rkc.  *Returns owned* or NULL. */
 rd_kafka_t *kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *rkc,
 			     struct err *e);
+/* A call failed, by a timeout perhaps: if the login was refused, that is why.  Then
+ * err is set anew.  Served from the handle's queue, so it may call back. */
+bool kafka_conf_explain(rd_kafka_t *rk, struct err *e);
 /* A setting that is in force; 0 when it is no number. */
 int64_t kafka_conf_number(rd_kafka_t *rk, const char *name);
 

@@ -331,7 +331,7 @@ int kafka_progress_read(struct kafka_progress *p, const struct kafka_conf *c,
 			struct registry *reg, struct kafka_topics *t,
 			struct err *e)
 {
-	struct reading r = {.owner = {component}, .p = p, .reg = reg,
+	struct reading r = {.owner = {.component = component}, .p = p, .reg = reg,
 			    .topics = t};
 	int64_t end;
 	int n = -1;

@@ -11,6 +11,9 @@
 #include "base/fault.h"
 
 #define INIT_MS 10000
+/* Of it at once, to hear why nobody answers. */
+#define INIT_SLICE_MS 500
+#define INIT_PAUSE_MS 20
 #define FLUSH_MS 30000
 #define ABORT_MS 3000
 /* How long the local queue may stay full. */
@@ -145,6 +148,8 @@ static enum verdict fail(struct kafka_txn *t, const struct kafka_answer *a,
 	if (v != VERDICT_OK && v != VERDICT_AGAIN)
 		err_set(e, code, "%s: %s (%s)", what[a->call], text,
 			rd_kafka_err2name(a->err));
+	if (code_kind(code) == CODE_RETRY && code != CODE_none)
+		kafka_conf_explain(t->rk, e);
 	return v;
 }
 
@@ -283,6 +288,24 @@ static rd_kafka_conf_t *make_conf(struct kafka_txn *t, const char *id,
 	return NULL;
 }
 
+static rd_kafka_error_t *init(struct kafka_txn *t)
+{
+	int64_t until = clock_mono_ms() + INIT_MS;
+
+	for (;;) {
+		rd_kafka_error_t *error = rd_kafka_init_transactions(
+			t->rk, INIT_SLICE_MS);
+
+		if (error == NULL || !rd_kafka_error_is_retriable(error))
+			return error;
+		rd_kafka_poll(t->rk, INIT_PAUSE_MS);
+		if (t->owner.barred != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		    clock_mono_ms() >= until)
+			return error;
+		rd_kafka_error_destroy(error);
+	}
+}
+
 struct kafka_txn *kafka_txn_open(const struct kafka_conf *c, const char *id,
 				 const char *component, struct err *e)
 {
@@ -301,8 +324,7 @@ struct kafka_txn *kafka_txn_open(const struct kafka_conf *c, const char *id,
 	fault(FAULT_kafka_fence);
 	if (t->rk != NULL &&
 	    (c->delivery == DELIVERY_AT_LEAST_ONCE ||
-	     settle(t, KAFKA_INIT, rd_kafka_init_transactions(t->rk, INIT_MS),
-		    e) == VERDICT_OK)) {
+	     settle(t, KAFKA_INIT, init(t), e) == VERDICT_OK)) {
 		t->request_ms = kafka_conf_number(t->rk, "socket.timeout.ms");
 		t->request_bytes = (size_t)kafka_conf_number(t->rk,
 							     "batch.size");

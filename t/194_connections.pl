@@ -1,5 +1,6 @@
 # The ways to a server: E175 and E190 to E192 of the list of acceptance tests.
 use Leat::Test;
+use Leat::Certificates;
 use Leat::Load;
 use Leat::Postgres;
 use Leat::Proxy;
@@ -25,24 +26,6 @@ sub is_same_told {
 }
 
 # --- E192
-
-# A certificate by the CA, and its key: openssl(1)
-sub certificate {
-	my ($dir, $name, $subject, @extension) = @_;
-	my $run = sub {
-		my ($rc, $out, $err) = run_command({ cwd => $dir }, 'openssl', @_);
-		die "openssl @_: $err" if $rc;
-	};
-	my @new = ('-newkey', 'rsa:2048', '-nodes', '-keyout', "$name.key", '-subj', $subject);
-	if ($name eq 'ca') {
-		$run->('req', '-x509', @new, '-days', 2, '-out', 'ca.crt');
-		return;
-	}
-	$run->('req', '-new', @new, '-out', "$name.csr");
-	spew("$dir/$name.ext", @extension);
-	$run->('x509', '-req', '-in', "$name.csr", '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial',
-		'-days', 2, '-out', "$name.crt", '-extfile', "$name.ext");
-}
 
 my $certs = tmpdir('certs');
 certificate($certs, 'ca', '/CN=the tests of leat');

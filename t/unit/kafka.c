@@ -155,7 +155,7 @@ static struct kafka_conf conf;
 
 static void is_refused(const char *property, const char *like)
 {
-	struct kafka_owner owner = {"test"};
+	struct kafka_owner owner = {.component = "test"};
 	struct opt_list saved = conf.properties;
 	char *v[] = {(char *)(uintptr_t)property};
 	struct err e = ERR_INIT;
@@ -182,7 +182,7 @@ static void test_properties(void)
 
 static void test_secret(void)
 {
-	struct kafka_owner owner = {"test"};
+	struct kafka_owner owner = {.component = "test"};
 	char text[64];
 	size_t n = sizeof(text);
 	struct err e = ERR_INIT;

@@ -66,13 +66,14 @@ sub fetch {
 # --- the broker
 
 # new(conf => { name => value }, version => text, proxied => 1, apart => 1,
-#	start => 0, jvm => [option, ...])
+#	start => 0, jvm => [option, ...], listeners => { NAME => protocol } (port_of NAME),
+#	format => [more words for the tool that formats])
 sub new {
 	my ($class, %opt) = @_;
 	my $name = 'kafka' . $count++;
 	my $dir = Leat::Test::tmpdir($name);
 	my $self = bless { name => $name, dir => $dir, log => "$dir/log",
-		version => $opt{version} || version(), conf => $opt{conf} || {},
+		version => $opt{version} || version(), conf => $opt{conf} || {}, listeners => $opt{listeners} || {},
 		jvm => $opt{jvm} || ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
 		map { $_ => Leat::Test::free_port() } qw(port controller inner) }, $class;
 	$self->{proxy} = Leat::Proxy->new($self->{inner}, is_kafka => 1) if $opt{proxied};
@@ -80,7 +81,7 @@ sub new {
 	my $id = cluster_id();
 	for my $roles (@{ $self->{roles} }) {
 		$self->java('format', 'kafka.tools.StorageTool', 'format', '-t', $id,
-			'-c', "$dir/$roles.properties")->wait(START) == 0 or croak 'format: ' . $self->log_text;
+			'-c', "$dir/$roles.properties", @{ $opt{format} || [] })->wait(START) == 0 or croak 'format: ' . $self->log_text;
 	}
 	$self->{quorum} = $self->java('controller', 'kafka.Kafka', "$dir/controller.properties") if $opt{apart};
 	$self->start unless exists $opt{start} && !$opt{start};
@@ -122,12 +123,31 @@ sub configure {
 		'broker.session.timeout.ms' => 3000, 'broker.heartbeat.interval.ms' => 500,
 		'log.segment.bytes' => 64 << 20, 'num.network.threads' => 2, 'num.io.threads' => 4,
 		%{ $self->{conf} });
+	$self->add_listeners(\%conf);
 	Leat::Test::spew("$self->{dir}/$roles[0].properties", map { "$_=$conf{$_}\n" } sort keys %conf);
 	return if @roles == 1;
 	%conf = (%conf, 'process.roles' => $roles[1], 'node.id' => 2, 'log.dirs' => "$self->{dir}/quorum",
 		listeners => "CONTROLLER://127.0.0.1:$self->{controller}");
 	delete $conf{'advertised.listeners'};
 	Leat::Test::spew("$self->{dir}/$roles[1].properties", map { "$_=$conf{$_}\n" } sort keys %conf);
+}
+
+# For the next start.
+sub set_conf {
+	my ($self, %conf) = @_;
+	$self->{conf} = { %{ $self->{conf} }, %conf };
+	$self->configure(@{ $self->{roles} });
+	return $self;
+}
+
+sub add_listeners {
+	my ($self, $conf) = @_;
+	for my $name (sort keys %{ $self->{listeners} }) {
+		my $protocol = $self->{listeners}{$name};
+		my $port = $self->{at}{$name} ||= Leat::Test::free_port();
+		$conf->{$_} .= ",$name://127.0.0.1:$port" for 'listeners', 'advertised.listeners';
+		$conf->{'listener.security.protocol.map'} .= ",$name:$protocol";
+	}
 }
 
 sub java {
@@ -179,6 +199,7 @@ sub resume { $_[0]{process}->signal('CONT'); return $_[0] }
 sub port { return $_[0]{port} }
 sub pid { return $_[0]{process}->pid }
 sub bootstrap { return "127.0.0.1:$_[0]{port}" }
+sub port_of { return $_[0]{at}{$_[1]} }
 sub proxy { return $_[0]{proxy} }
 sub proxied { return '127.0.0.1:' . $_[0]{proxy}->port }
 sub log_text { return Leat::Process::read_file($_[0]{log}) }
