@@ -78,3 +78,19 @@ int codec_expand(struct codec *c, const struct frame *f, const void *stored,
 			       f->raw);
 	return 0;
 }
+
+int codec_expand_text(const struct frame *f, const void *stored, struct buf *out,
+		      struct err *e)
+{
+	struct codec c = {0};
+	int rc;
+
+	buf_reset(out, SIZE_MAX);
+	if (!buf_room(out, f->raw))
+		return err_no_memory(e);
+	rc = codec_expand(&c, f, stored, out->p, e);
+	if (rc == 0)
+		out->n = f->raw;
+	codec_fini(&c);
+	return rc;
+}

@@ -19,5 +19,9 @@ int codec_store(struct codec *c, int level, struct slice raw, struct buf *out,
 /* f->raw bytes at out.  CODE_log_corrupt when the stored bytes are not that. */
 int codec_expand(struct codec *c, const struct frame *f, const void *stored,
 		 void *out, struct err *e) MUST_CHECK;
+/* The same for a text of which there is only one, such as a commit's cursor, in
+ * place of what out held. */
+int codec_expand_text(const struct frame *f, const void *stored, struct buf *out,
+		      struct err *e) MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "log/codec.h"
 #include "log/log_end.h"
 #include "log/readers.h"
 
@@ -26,9 +27,7 @@ int log_stat_frame(struct log_stat *st, const struct frame *f,
 	st->frames++;
 	if (f->kind == FRAME_COMMIT) {
 		st->commits += !(f->flags & FRAME_REPEAT);
-		buf_reset(&st->cursor, SIZE_MAX);
-		buf_put(&st->cursor, stored, f->stored);
-		return st->cursor.failed ? err_no_memory(e) : 0;
+		return codec_expand_text(f, stored, &st->cursor, e);
 	}
 	if (f->kind != FRAME_ROWS)
 		return 0;

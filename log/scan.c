@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "log/codec.h"
 
 /* Headers only: no use in reading ahead over bodies. */
 #define AHEAD_HEADERS 512u
@@ -48,10 +49,8 @@ static int take_commit(struct segment *s, uint64_t at, const struct frame *f,
 			return step == STEP_ERROR ? -1
 						  : segment_damaged(s, at, "a commit frame is not sound", e);
 	}
-	buf_reset(&out->cursor, SIZE_MAX);
-	buf_put(&out->cursor, stored, f->stored);
-	if (out->cursor.failed)
-		return err_no_memory(e);
+	if (codec_expand_text(f, stored, &out->cursor, e) != 0)
+		return -1;
 	out->has_commit = true;
 	out->end = next;
 	out->crc = f->crc;

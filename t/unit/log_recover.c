@@ -3,6 +3,7 @@
 #include "config.h"
 #include "log/log_recover.h"
 
+#include "log/log_stat.h"
 #include "log/log_verify.h"
 #include "t/unit/log_lib.h"
 
@@ -465,6 +466,33 @@ static void test_verify(struct sample *s)
 	unlink(lib_file(s->l.conf.path, "readers/broken"));
 }
 
+/* A cursor of many words is worth compressing. */
+static void test_long_cursor(void)
+{
+	struct lib_log l = {.conf = lib_conf(lib_dir("long"))};
+	struct buf source = BUF_INIT, want = BUF_INIT;
+	struct log_stat st = {0};
+	struct cursor c;
+
+	for (int i = 0; i < 200; i++)
+		buf_printf(&source, "%s2dcbaa1f-e4f9-11f1-ad2e-02fc%08d:1-%d",
+			   i ? "," : "", i, i + 1);
+	c = (struct cursor){.incarnation = 1, .source = buf_get(&source)};
+	cursor_print(&c, &want);
+	ok(lib_open(&l) && log_writer_commit(l.w, &c, &l.e) == 0,
+	   "a long cursor is committed");
+	lib_close(&l);
+	ok(log_stat(l.conf.path, &st, &l.e) == 0 &&
+		   slice_eq(buf_get(&st.cursor), buf_get(&want)),
+	   "the log tells it as it was");
+	log_stat_fini(&st);
+	ok(lib_open(&l) && slice_eq(buf_get(&l.cursor), buf_get(&want)),
+	   "and so it does to whoever goes on");
+	lib_close(&l);
+	buf_fini(&source);
+	buf_fini(&want);
+}
+
 int main(void)
 {
 	struct sample s;
@@ -484,6 +512,7 @@ int main(void)
 	test_missing_segment();
 	test_retention();
 	test_idle_retention();
+	test_long_cursor();
 	lib_dir(NULL);
 	return tap_done();
 }
