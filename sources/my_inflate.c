@@ -189,15 +189,14 @@ static int want(struct my_payload *p, size_t n, struct err *e)
 	while (p->out.n - p->at < n) {
 		size_t had = p->out.n, used = p->in.pos;
 
+		if (p->is_ended && p->in.pos == p->in.size)
+			return p->out.n == p->at ? 0 : damaged(e);
 		if (!buf_room(&p->out, CHUNK))
 			return err_no_memory(e);
 		if (decompress(p, e) < 0)
 			return -1;
-		if (p->out.n != had || p->in.pos != used)
-			continue;
-		if (p->out.n == p->at && p->is_ended)
-			return 0;
-		return damaged(e);
+		if (p->out.n == had && p->in.pos == used)
+			return damaged(e);
 	}
 	return 1;
 }

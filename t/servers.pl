@@ -1,5 +1,5 @@
-# ./dev servers [mariadb|kafka]: a throw-away Postgres, MariaDB or Kafka broker,
-# until Ctrl-C.
+# ./dev servers [mariadb|mysql|kafka]: a throw-away Postgres or other server, until
+# Ctrl-C.
 use Leat::Test;
 use Leat::Kafka;
 use Leat::MySQL;
@@ -17,15 +17,16 @@ Postgres on 127.0.0.1, port ${\ $pg->port}, wal_level = logical
 TXT
 }
 
-sub mariadb {
-	my $db = Leat::MySQL->new(kind => 'mariadb', conf => { 'general-log' => 1 });
+sub mysql {
+	my ($kind) = @_;
+	my $db = Leat::MySQL->new(kind => $kind, conf => { 'general-log' => 1 });
 	my $port = $db->port;
 	return ($db, $db->logfile, <<TXT);
-MariaDB on 127.0.0.1, port $port, with a binlog as leat needs it
+$kind on 127.0.0.1, port $port, with a binlog as leat needs it
 
   mariadb -h 127.0.0.1 -P $port -u root
 
-  source db { type = mariadb  port = $port  user = leat  password = leat  tables = { "*.*" } }
+  source db { type = $kind  port = $port  user = leat  password = leat  tables = { "*.*" } }
 TXT
 }
 
@@ -43,8 +44,8 @@ TXT
 }
 
 alarm 0;
-my %start = (kafka => \&kafka, mariadb => \&mariadb);
-my ($server, $log, $text) = ($start{$ARGV[0] || ''} || \&postgres)->();
+my %start = (kafka => \&kafka, mariadb => \&mysql, mysql => \&mysql);
+my ($server, $log, $text) = ($start{$ARGV[0] || ''} || \&postgres)->(@ARGV);
 print "\n$text\nIts log: $log\nCtrl-C stops and removes it.\n";
 my $end = eval { $server->{process}->wait(1e9); 1 } ? 'the server ended by itself' : 'stopped';
 $server->stop if $server->is_running;

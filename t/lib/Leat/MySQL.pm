@@ -14,7 +14,7 @@
 # directory outside of the tree, where Leat::MySQL->fetch (./dev servers mysql)
 # puts it; tests never fetch it.
 #
-#	LEAT_CACHE  that directory (as for Leat::Maven)
+# LEAT_CACHE is that directory, as for Leat::Maven.
 package Leat::MySQL;
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ use Fcntl qw(:flock);
 use File::Path qw(remove_tree make_path);
 use Time::HiRes qw(sleep time);
 
-use Leat::Maven ();
+use Leat::Debroot ();
 use Leat::MySQL::Session;
 use Leat::Process;
 use Leat::Test ();
@@ -37,7 +37,12 @@ my %names = (mariadb => 'MariaDB', mysql => 'MySQL');
 # The directory below which usr/sbin and usr/bin are.
 sub root {
 	my ($kind) = @_;
-	return $kind eq 'mariadb' ? '' : Leat::Maven::cache() . '/mysql';
+	return $kind eq 'mariadb' ? '' : Leat::Debroot::dir('mysql');
+}
+
+# MySQL into the cache; returns where it is.
+sub fetch {
+	return Leat::Debroot->fetch('mysql', 'sid', 'mysql-server-core');
 }
 
 sub program {
@@ -60,6 +65,17 @@ sub need {
 	Leat::Test::skip_or_fail($kind, 'no client of MariaDB') unless client_program();
 	Leat::Test::skip_or_fail($kind, 'built without the MySQL source')
 		unless Leat::Test::has_feature('MYSQL');
+}
+
+# Those that the machine has, at least one: a test that is for both runs with each.
+sub kinds {
+	my ($class) = @_;
+	my @there = grep { server_program($_) } qw(mariadb mysql);
+	my %required = map { $_ => 1 } split /[\s,]+/, $ENV{LEAT_TEST_REQUIRE} || '';
+	my %wanted = map { $_ => 1 } @there, grep { $required{$_} } qw(mariadb mysql);
+	$wanted{mariadb} = 1 unless %wanted;
+	$class->need($_) for sort keys %wanted;
+	return sort keys %wanted;
 }
 
 sub shell {
@@ -101,7 +117,8 @@ sub init_mariadb {
 sub init_mysql {
 	my ($data) = @_;
 	my $sql = Leat::Test::spew("$data.sql",
-		map { "$_;\n" } @users, 'RESET BINARY LOGS AND GTIDS');
+		map { "$_;\n" } @users, "CREATE USER root\@'127.0.0.1'",
+		"GRANT ALL ON *.* TO root\@'127.0.0.1' WITH GRANT OPTION", 'RESET BINARY LOGS AND GTIDS');
 	shell('mysqld --initialize', server_program('mysql'), common('mysql', $data),
 		'--initialize-insecure', "--init-file=$sql", '--innodb-redo-log-capacity=32M');
 }
