@@ -15,7 +15,6 @@
 #include "agent/cli.h"
 #include "agent/dlq.h"
 #include "agent/event_view.h"
-#include "agent/state.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -262,33 +261,47 @@ static int read_answer(const struct buf *doc, struct change *ch, struct err *e)
 	return err_is_set(e) ? -1 : 0;
 }
 
-/* Without an agent: while nobody else can begin to run the pipeline. */
+/* Without an agent. */
 static int change_file(struct request *rq, uint64_t expected, struct change *ch,
 		       struct err *e)
 {
 	bool is_retry = strcmp(rq->verb, "retry") == 0;
-	struct state *st = state_open(dir_of(rq), rq->pc->name, STATE_LOCK, true, e);
-	struct dlq *q = NULL;
-	int rc = -1;
+	struct dlq *q = look(rq, e);
+	int rc = err_is_set(e) ? -1 : 0;
 
-	if (st == NULL)
-		return -1;
-	q = look(rq, e);
-	if (q == NULL)
-		rc = err_is_set(e) ? -1 : 0;
-	else if (is_retry)
+	if (q != NULL && is_retry)
 		rc = dlq_want(q, rq->id, &ch->count, e);
-	else
+	else if (q != NULL)
 		rc = dlq_drop(q, rq->id, expected, &ch->count, e);
 	dlq_close(q);
-	state_close(st);
+	return rc;
+}
+
+static int ask_agent(struct request *rq, const char *path, struct change *ch,
+		     struct err *e)
+{
+	struct buf doc = BUF_INIT;
+	int rc = -1;
+
+	switch (ask(rq->cli->conf->control_socket, "POST", path, &doc, e)) {
+	case ASK_OK:
+		ch->is_running = true;
+		rc = read_answer(&doc, ch, e);
+		break;
+	case ASK_NOT_RUNNING:
+		rc = 0;
+		break;
+	case ASK_FAILED:
+		break;
+	}
+	buf_fini(&doc);
 	return rc;
 }
 
 static int change(struct request *rq, uint64_t expected, struct change *ch,
 		  struct err *e)
 {
-	struct buf path = BUF_INIT, doc = BUF_INIT;
+	struct buf path = BUF_INIT;
 	int rc = -1;
 
 	*ch = (struct change){0};
@@ -301,19 +314,14 @@ static int change(struct request *rq, uint64_t expected, struct change *ch,
 	if (path.failed)
 		err_no_memory(e);
 	else
-		switch (ask(rq->cli->conf->control_socket, "POST", path.p, &doc, e)) {
-		case ASK_OK:
-			ch->is_running = true;
-			rc = read_answer(&doc, ch, e);
-			break;
-		case ASK_NOT_RUNNING:
-			rc = change_file(rq, expected, ch, e);
-			break;
-		case ASK_FAILED:
-			break;
-		}
+		rc = ask_agent(rq, path.p, ch, e);
+	if (rc == 0 && !ch->is_running) {
+		rc = change_file(rq, expected, ch, e);
+		/* one that has begun meanwhile is told of it */
+		if (rc == 0 && strcmp(rq->verb, "retry") == 0)
+			rc = ask_agent(rq, path.p, ch, e);
+	}
 	buf_fini(&path);
-	buf_fini(&doc);
 	return rc;
 }
 

@@ -33,7 +33,9 @@ static const char create_sql[] =
 	" tries INTEGER NOT NULL DEFAULT 1, bytes INTEGER NOT NULL DEFAULT 0,"
 	" covered INTEGER NOT NULL DEFAULT 0,"
 	" blocks INTEGER NOT NULL, dropped INTEGER NOT NULL DEFAULT 0,"
-	" wanted INTEGER NOT NULL DEFAULT 0, superseded TEXT);"
+	" wanted INTEGER NOT NULL DEFAULT 0, superseded TEXT,"
+	/* of the event that did it, until that is covered */
+	" superseded_seq INTEGER);"
 	"CREATE TABLE letter_key (key BLOB NOT NULL, letter INTEGER NOT NULL,"
 	" PRIMARY KEY (key, letter)) WITHOUT ROWID;"
 	"CREATE TABLE part (letter INTEGER NOT NULL, slot INTEGER NOT NULL,"
@@ -166,7 +168,8 @@ int dlq_counts(struct dlq *q, struct dlq_counts *out, struct err *e)
 		&q->db,
 		"SELECT coalesce(sum(NOT dropped), 0), coalesce(sum(bytes), 0),"
 		" coalesce(sum(superseded IS NULL AND NOT dropped), 0),"
-		" coalesce(sum(NOT covered), 0), coalesce(sum(dropped), 0),"
+		" coalesce(sum(NOT covered OR superseded_seq IS NOT NULL), 0),"
+		" coalesce(sum(dropped), 0),"
 		" coalesce(sum(wanted AND superseded IS NULL), 0),"
 		" (SELECT skipped FROM pipeline),"
 		" (SELECT skipped_seq FROM pipeline) FROM letter", e);
@@ -340,7 +343,11 @@ int dlq_settle(struct dlq *q, const struct cursor *c, struct err *e)
 	    run_u64(q, "DELETE FROM letter WHERE seq <= ? AND dropped", c->seq,
 		    e) != 0 ||
 	    run_u64(q, "UPDATE letter SET covered = 1 WHERE seq <= ? AND NOT covered",
-		    c->seq, e) != 0)
+		    c->seq, e) != 0 ||
+	    run_u64(q, "UPDATE letter SET superseded = NULL WHERE superseded_seq > ?",
+		    c->seq, e) != 0 ||
+	    db_exec(&q->db, "UPDATE letter SET superseded_seq = NULL"
+			    " WHERE superseded_seq IS NOT NULL", "write", e) != 0)
 		rc = -1;
 	return end(q, rc, e);
 }
@@ -394,7 +401,7 @@ int dlq_supersede(struct dlq *q, struct slice key, const struct event *by,
 {
 	sqlite3_stmt *s = db_prepare(
 		&q->db,
-		"UPDATE letter SET superseded = ?1, wanted = 0"
+		"UPDATE letter SET superseded = ?1, superseded_seq = ?2, wanted = 0"
 		" WHERE superseded IS NULL AND seq < ?2 AND (?3 IS NULL OR n IN"
 		" (SELECT letter FROM letter_key WHERE key = ?3))", e);
 	struct buf id = BUF_INIT;

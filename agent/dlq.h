@@ -11,7 +11,8 @@
  *	settle		at a cursor: letters up to it are covered; those behind
  *			it are forgotten, since the source brings their events
  *			again and the sink may take them now
- *	supersede	a later event of its key was delivered (A3)
+ *	supersede	a later event of its key was delivered (A3); it is
+ *			forgotten like a letter if that event comes again
  *	want		somebody said that it be delivered
  *	remove		it was delivered
  *	drop		nobody wants it.  Of one that is not covered a mark
@@ -34,7 +35,9 @@ void dlq_close(struct dlq *q);
 struct dlq_counts {
 	uint64_t letters, bytes; /* all that are kept */
 	uint64_t waiting;	 /* not superseded */
-	uint64_t uncovered, dropped; /* of these some are dropped */
+	/* for which a commit is waited for: letters, events that supersede one */
+	uint64_t uncovered;
+	uint64_t dropped; /* and uncovered */
 	uint64_t wanted;  /* and not superseded */
 	uint64_t skipped; /* since the file was made */
 	uint64_t skipped_seq; /* of the last one */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/writer_late.h"
 #include "agent/writer_letters.h"
 #include "agent/writer_steps.h"
 #include "base/clock.h"
@@ -155,8 +156,6 @@ static int publish(struct writer *w, const struct cursor *c, struct err *e)
 enum step writer_commit_sink(struct writer *w, const struct cursor *c,
 			     struct err *e)
 {
-	bool is_refused;
-	enum verdict v;
 	enum step step;
 
 	do {
@@ -165,12 +164,10 @@ enum step writer_commit_sink(struct writer *w, const struct cursor *c,
 	if (step != STEP_DONE)
 		return step;
 	do {
-		v = w->sink->ops->commit(w->sink, c, e);
-		is_refused = v == VERDICT_REJECT && e->seq != 0;
-		step = is_refused ? STEP_REWIND : writer_settle(w, v, e);
+		step = writer_settle_late(w, w->sink->ops->commit(w->sink, c, e), e);
 	} while (step == STEP_AGAIN);
-	if (is_refused)
-		w->refused = *e;
+	if (step == STEP_DONE)
+		writer_forget_refused(w, c->seq);
 	return step;
 }
 
@@ -245,19 +242,6 @@ static enum step barrier(struct writer *w, const struct batch *b, size_t at,
 	return step;
 }
 
-/* The first event of the range that a commit was refused for; to: none. */
-static size_t find_refused(const struct writer *w, const struct batch *b,
-			   size_t from, size_t to, struct err *why)
-{
-	if (w->refused.seq == 0)
-		return to;
-	while (from < to && (b->ev[from].op == OP_SCHEMA ||
-			     b->ev[from].seq != w->refused.seq))
-		from++;
-	*why = w->refused;
-	return from;
-}
-
 static enum step put_aside(struct writer *w, const struct event *ev,
 			   const struct err *why, struct err *e)
 {
@@ -287,7 +271,7 @@ static enum step write_range(struct writer *w, const struct batch *b,
 			     size_t from, size_t to, struct err *e)
 {
 	struct err why = ERR_INIT;
-	size_t end = find_refused(w, b, from, to, &why);
+	size_t end = writer_find_refused(w, b, from, to, &why);
 	enum step step = STEP_DONE;
 
 	while (from < to && (step == STEP_DONE || step == STEP_AGAIN)) {
@@ -295,7 +279,7 @@ static enum step write_range(struct writer *w, const struct batch *b,
 
 		if (from == end) {
 			step = put_aside(w, &b->ev[from++], &why, e);
-			end = find_refused(w, b, from, to, &why);
+			end = writer_find_refused(w, b, from, to, &why);
 			continue;
 		}
 		w->sink->can_commit = from == 0 && w->last != NULL &&
@@ -305,14 +289,14 @@ static enum step write_range(struct writer *w, const struct batch *b,
 			step = commit_early(w, &w->last->cursor, e);
 			continue;
 		}
-		if (v == VERDICT_REJECT) {
+		if (v == VERDICT_REJECT && e->seq == 0) {
 			assert(e->index >= from && e->index < end);
 			why = *e;
 			*e = ERR_INIT;
 			end = why.index;
 			continue;
 		}
-		step = writer_settle(w, v, e);
+		step = writer_settle_late(w, v, e);
 		if (step != STEP_DONE)
 			continue;
 		step = writer_note_written(w, b, from, end, e);
@@ -657,6 +641,7 @@ int writer_join(struct writer *w, struct err *e)
 		rc = -1;
 	}
 	buf_fini(&w->committed_text);
+	free(w->refused);
 	free(w);
 	return rc;
 }

@@ -1,6 +1,9 @@
 #include "config.h"
 #include "agent/writer_letters.h"
 
+#include "agent/writer_late.h"
+#include "base/fault.h"
+
 /* A commit with nothing but a letter stands where the last one did.  Where commits
  * end with transactions, not inside of one. */
 static bool may_redeliver(const struct writer *w)
@@ -12,14 +15,16 @@ static bool may_redeliver(const struct writer *w)
 static enum step write_letter(struct writer *w, const struct batch *b,
 			      struct err *why, struct err *e)
 {
+	bool is_rejected;
 	enum verdict v;
 	enum step step;
 
 	do {
 		v = w->sink->ops->write(w->sink, b, 0, b->n, e);
-		step = v == VERDICT_REJECT ? STEP_DONE : writer_settle(w, v, e);
+		is_rejected = v == VERDICT_REJECT && e->seq == 0;
+		step = is_rejected ? STEP_DONE : writer_settle_late(w, v, e);
 	} while (step == STEP_AGAIN);
-	if (v == VERDICT_REJECT) {
+	if (is_rejected) {
 		*why = *e;
 		*e = ERR_INIT;
 	}
@@ -34,7 +39,7 @@ static enum step commit_letter(struct writer *w, const struct batch *b,
 	struct cursor c = w->committed;
 	enum step step = writer_note_written(w, b, 0, b->n, e);
 
-	c.letter = letter;
+	c.letter = fault_mutates("letter_unnamed", "") ? 0 : letter;
 	if (step == STEP_DONE)
 		step = writer_commit_sink(w, &c, e);
 	if (step != STEP_DONE)
@@ -71,6 +76,8 @@ static enum step redeliver_one(struct writer *w, const struct batch *b,
 		step = commit_letter(w, b, letter, e);
 	if (step == STEP_REWIND && e->code == CODE_event_rejected)
 		why = *e;
+	/* it may be tried again some day */
+	writer_forget_refused(w, w->committed.seq);
 	if (step == STEP_REWIND && writer_rewind(w, e) != 0)
 		return STEP_FAIL;
 	if (err_is_set(&why))

@@ -31,8 +31,10 @@ struct writer {
 	bool is_state_behind;
 	struct retry retry;
 	struct retry rewinds; /* since the last commit */
-	struct err refused;   /* by a commit: the event of its seq, when it comes
-				 again; seq 0: none */
+	/* What the sink said of events that it had taken, by their seq, for when
+	 * they come again; until they are covered. */
+	struct err *refused;
+	size_t nrefused;
 	bool is_between;      /* the last commit ended with a transaction */
 };
 

@@ -26,7 +26,7 @@ struct err {
 	enum code code;	 /* CODE_none: no error */
 	int sys;	 /* errno, 0 when none */
 	size_t index;	 /* of the event in its batch, for a rejected event */
-	uint64_t seq;	 /* its seq, where a sink finds it out at a commit */
+	uint64_t seq;	 /* its seq, where a sink finds it out later; or 0 */
 	char msg[512];	 /* PostgreSQL's style: lower case, no full stop */
 	char detail[512]; /* sentences, or "" */
 	char hint[512];	 /* sentences; the command that mends it, or "" */

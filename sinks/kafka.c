@@ -34,6 +34,7 @@ struct kafka_sink {
 	char writer[KAFKA_WRITER_SIZE]; /* "" before the first open() */
 	uint64_t commit;		/* of the last one that was acknowledged */
 	bool has_opened;
+	bool is_careful; /* see kafka_txn_open() */
 
 	/* of the transaction */
 	struct table **tables; /* new versions, one reference each */
@@ -207,7 +208,7 @@ static int open_all(struct kafka_sink *ks, struct registry *reg, struct err *e)
 {
 	const struct kafka_conf *c = ks->base.conf;
 
-	ks->txn = kafka_txn_open(c, ks->id.p, ks->component, e);
+	ks->txn = kafka_txn_open(c, ks->id.p, ks->component, ks->is_careful, e);
 	if (ks->txn == NULL)
 		return -1;
 	ks->topics.rk = kafka_txn_handle(ks->txn);
@@ -613,6 +614,8 @@ static void kafka_close(struct sink *snk)
 	drop_tables(ks);
 	kafka_topics_fini(&ks->topics);
 	kafka_progress_fini(&ks->progress);
+	if (ks->txn != NULL)
+		ks->is_careful = kafka_txn_wants_care(ks->txn);
 	kafka_txn_close(ks->txn);
 	ks->txn = NULL;
 	free(ks->tables);

@@ -129,7 +129,8 @@ enum verdict kafka_records_send(const struct kafka_records *c,
 		.rkt = out->route->rkt,
 		.header = out->with_n > 0 ? out->header : NULL,
 		.header_value = {p + out->with_at, out->with_n},
-		.seq = out->ev->seq,
+		/* else it would be taken for the row behind it */
+		.seq = out->ev->op == OP_SCHEMA ? 0 : out->ev->seq,
 	};
 
 	if (out->key_n > 0)

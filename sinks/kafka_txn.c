@@ -38,6 +38,8 @@ struct kafka_txn {
 	bool is_open;	/* something was or may have been produced */
 	bool is_ending; /* a commit was tried */
 	bool is_spoiled;
+	bool is_careful; /* each record is in a request of its own */
+	bool wants_care; /* some record is at fault, nobody knows which */
 	int64_t begun_ms, ended_ms;
 	int64_t request_ms; /* longer than this no request is waited for */
 	unsigned unlooked;
@@ -109,7 +111,7 @@ enum verdict kafka_judge(const struct kafka_answer *a, enum code *code)
 		return VERDICT_OK;
 	if (is_record(a->err)) {
 		*code = CODE_event_rejected;
-		return a->call == KAFKA_PRODUCE ? VERDICT_REJECT : VERDICT_FATAL;
+		return VERDICT_REJECT;
 	}
 	if (is_setting(a->err)) {
 		*code = CODE_sink_config;
@@ -171,7 +173,9 @@ static enum verdict settle(struct kafka_txn *t, enum kafka_call call,
 	return v;
 }
 
-/* The delivery that failed is the reason, what the call said the consequence. */
+/* The delivery that failed is the reason, what the call said the consequence.  A
+ * broker refuses all that came in one request with a record that it does not take:
+ * the next producer sends them one by one, and then it is known. */
 static enum verdict undelivered(struct kafka_txn *t, struct err *e)
 {
 	struct kafka_answer a = {.call = KAFKA_DELIVER, .err = t->failed};
@@ -183,7 +187,14 @@ static enum verdict undelivered(struct kafka_txn *t, struct err *e)
 	*e = ERR_INIT;
 	v = fail(t, &a, text, e);
 	t->is_spoiled = true;
-	return v;
+	if (v != VERDICT_REJECT)
+		return v;
+	e->seq = t->failed_seq;
+	t->wants_care = !t->is_careful;
+	if (!t->wants_care)
+		return v;
+	e->code = CODE_sink_doubt;
+	return VERDICT_REWIND;
 }
 
 /* --- what is on its way --------------------------------------------------- */
@@ -245,7 +256,6 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 {
 	struct kafka_txn *t = opaque;
 
-	(void)rk;
 	note_delivered(t, m);
 	/* what is thrown away with a transaction is not why it failed */
 	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR ||
@@ -253,6 +263,10 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 	    m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
 	    m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
 		return;
+	/* the rest would wait until it is too old */
+	if (t->conf->delivery == DELIVERY_EXACTLY_ONCE)
+		rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE |
+					   RD_KAFKA_PURGE_F_NON_BLOCKING);
 	t->failed = m->err;
 	t->failed_seq = (uint64_t)(uintptr_t)m->_private;
 	snprintf(t->failed_topic, sizeof(t->failed_topic), "%s",
@@ -274,6 +288,8 @@ static rd_kafka_conf_t *make_conf(struct kafka_txn *t, const char *id,
 	rd_kafka_conf_set_dr_msg_cb(rkc, on_delivery);
 	rd_kafka_conf_interceptor_add_on_new(rkc, "leat", on_new, t);
 	rc = kafka_conf_set(rkc, "delivery.report.only.error", "false", e);
+	if (t->is_careful)
+		rc |= kafka_conf_set(rkc, "batch.num.messages", "1", e);
 	if (t->conf->delivery == DELIVERY_AT_LEAST_ONCE) {
 		rc |= kafka_conf_set(rkc, "enable.idempotence", "true", e);
 	} else {
@@ -307,7 +323,8 @@ static rd_kafka_error_t *init(struct kafka_txn *t)
 }
 
 struct kafka_txn *kafka_txn_open(const struct kafka_conf *c, const char *id,
-				 const char *component, struct err *e)
+				 const char *component, bool is_careful,
+				 struct err *e)
 {
 	struct kafka_txn *t = calloc(1, sizeof(*t));
 	rd_kafka_conf_t *rkc;
@@ -318,6 +335,7 @@ struct kafka_txn *kafka_txn_open(const struct kafka_conf *c, const char *id,
 	}
 	t->owner.component = component;
 	t->conf = c;
+	t->is_careful = is_careful;
 	rkc = make_conf(t, id, e);
 	if (rkc != NULL)
 		t->rk = kafka_handle_new(RD_KAFKA_PRODUCER, rkc, e);
@@ -357,6 +375,11 @@ void kafka_txn_close(struct kafka_txn *t)
 rd_kafka_t *kafka_txn_handle(struct kafka_txn *t)
 {
 	return t->rk;
+}
+
+bool kafka_txn_wants_care(const struct kafka_txn *t)
+{
+	return t->wants_care;
 }
 
 bool kafka_txn_is_open(const struct kafka_txn *t)
@@ -452,6 +475,9 @@ enum verdict kafka_txn_produce(struct kafka_txn *t, const struct kafka_record *r
 	a.is_fatal = a.err == RD_KAFKA_RESP_ERR__FATAL;
 	/* part of what belongs together is queued */
 	t->is_spoiled = true;
+	rd_kafka_poll(t->rk, 0);
+	if (t->failed != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return undelivered(t, e);
 	v = fail(t, &a, rd_kafka_err2str(a.err), e);
 	if (v == VERDICT_REJECT || v == VERDICT_FATAL)
 		return VERDICT_FATAL;

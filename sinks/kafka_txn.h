@@ -39,9 +39,13 @@ enum verdict kafka_judge(const struct kafka_answer *a, enum code *code);
 struct kafka_txn;
 
 /* *Returns owned* or NULL.  open: fences whoever else has the id and ends what
- * they left open. */
+ * they left open.  is_careful: each record goes in a request of its own, so that it
+ * is known which one the brokers do not take. */
 struct kafka_txn *kafka_txn_open(const struct kafka_conf *c, const char *id,
-				 const char *component, struct err *e);
+				 const char *component, bool is_careful,
+				 struct err *e);
+/* Did the brokers refuse records, and the next producer has to find out which? */
+bool kafka_txn_wants_care(const struct kafka_txn *t);
 /* A transaction that nobody tried to commit is aborted. */
 void kafka_txn_close(struct kafka_txn *t);
 rd_kafka_t *kafka_txn_handle(struct kafka_txn *t); /* *borrowed* */

@@ -24,8 +24,9 @@ enum verdict {
 	VERDICT_COMMIT, /* nothing of the call was taken: commit what was before,
 			   then call again; only while can_commit */
 	VERDICT_REJECT, /* event err->index of the batch can never succeed;
-			   nothing of the call was taken.  From commit(): the
-			   event of err->seq; else as REWIND */
+			   nothing of the call was taken.  With err->seq, what
+			   the destination said of an event that had been taken:
+			   that one; else as REWIND */
 	VERDICT_FATAL,	/* stop with err's code */
 };
 

@@ -1,5 +1,6 @@
-# t/410_power.pl would notice: with a sync left out, or the acknowledgement before
-# the commit, it fails.  (Each sync by itself: t/unit/power.c.)
+# t/410_power.pl and t/450_kafka_letters_crash.pl would notice: with a sync left out,
+# the acknowledgement before the commit, a letter that is not named, they fail.
+# (Each sync by itself: t/unit/power.c.)
 use Leat::Test;
 use Leat::Postgres;
 
@@ -19,6 +20,18 @@ for my $mutation (sort keys %mutations) {
 	my ($after) = $err =~ /, after (\d+) losses/;
 	ok($rc != 0 && $out =~ /^not ok \d+ - (?:it never stops for good|the log holds|standard output has all)/m,
 		"$mutations{$mutation} is missed" . (defined $after ? ", after $after losses" : ''))
+		or diag "status $rc\n$out$err";
+}
+
+# The same of dead letters, and t/450_kafka_letters_crash.pl.
+my %letters = (
+	letter_unnamed => 'that a commit names the letter it delivers',
+	letter_blind => 'that later events of a key are looked for',
+);
+for my $mutation (has_feature('KAFKA') ? sort keys %letters : ()) {
+	my ($rc, $out, $err) = run_command({ timeout => 1800, env => { LEAT_LETTERS_MUTATE => $mutation, LEAT_TEST_LONG => undef } },
+		$^X, "-I$SRCDIR/t/lib", "$SRCDIR/t/450_kafka_letters_crash.pl");
+	ok($rc != 0 && $out =~ /^ +not ok \d+ - each event is in a topic/m, "$letters{$mutation} is missed")
 		or diag "status $rc\n$out$err";
 }
 

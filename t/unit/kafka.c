@@ -47,9 +47,9 @@ static const struct {
 	 CODE_event_rejected, "a record that is too large for us"},
 	{KAFKA_PRODUCE, E(_FATAL), FATAL, VERDICT_REWIND, CODE_sink_doubt,
 	 "a producer that is dead"},
-	{KAFKA_DELIVER, E(MSG_SIZE_TOO_LARGE), 0, VERDICT_FATAL,
+	{KAFKA_DELIVER, E(MSG_SIZE_TOO_LARGE), 0, VERDICT_REJECT,
 	 CODE_event_rejected, "a record that is too large for the broker"},
-	{KAFKA_DELIVER, E(INVALID_RECORD), 0, VERDICT_FATAL,
+	{KAFKA_DELIVER, E(INVALID_RECORD), 0, VERDICT_REJECT,
 	 CODE_event_rejected, "a record that the broker does not like"},
 	{KAFKA_DELIVER, E(_MSG_TIMED_OUT), 0, VERDICT_REWIND, CODE_sink_doubt,
 	 "a record that nobody took in time"},
@@ -284,8 +284,8 @@ static const struct {
 	 CODE_sink_refused, "a cluster that may not"},
 	{API_ADD, 1, E(TOPIC_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
 	 CODE_sink_refused, "a topic that may not be written"},
-	{API_PRODUCE, 1, E(MSG_SIZE_TOO_LARGE), true, VERDICT_FATAL,
-	 CODE_event_rejected, "a record that the broker does not take"},
+	{API_PRODUCE, 1, E(MSG_SIZE_TOO_LARGE), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "a request that the broker finds too large"},
 	{API_PRODUCE, 1, E(INVALID_PRODUCER_EPOCH), true, VERDICT_REWIND,
 	 CODE_sink_doubt, "an epoch of before"},
 	{API_PRODUCE, 1, E(UNKNOWN_PRODUCER_ID), true, VERDICT_REWIND,
@@ -294,8 +294,8 @@ static const struct {
 	 CODE_sink_doubt, "one that lacks something"},
 	{API_PRODUCE, 1, E(INVALID_TXN_STATE), true, VERDICT_REWIND,
 	 CODE_sink_doubt, "one that knows of no transaction"},
-	{API_PRODUCE, 1, E(INVALID_RECORD), true, VERDICT_FATAL,
-	 CODE_event_rejected, "a record that a broker finds invalid"},
+	{API_PRODUCE, 1, E(INVALID_RECORD), true, VERDICT_REWIND,
+	 CODE_sink_doubt, "records of which a broker finds one invalid"},
 	{API_PRODUCE, 1, E(TOPIC_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
 	 CODE_sink_refused, "a topic that may no longer be written"},
 	{API_PRODUCE, 1, E(CLUSTER_AUTHORIZATION_FAILED), true, VERDICT_REWIND,
@@ -336,7 +336,7 @@ static void goes_on(struct kafka_txn *t, enum verdict v, const char *what)
 
 	if (t == NULL || v != VERDICT_OK) {
 		kafka_txn_close(t);
-		t = kafka_txn_open(&conf, "id", "test", &e);
+		t = kafka_txn_open(&conf, "id", "test", false, &e);
 	}
 	v = t != NULL ? one_transaction(t, &e) : VERDICT_FATAL;
 	ok(v == VERDICT_OK, "%s: and the next transaction goes through%s", what,
@@ -356,7 +356,7 @@ static void test_mock(void)
 			errors[j] = scripts[i].err;
 		rd_kafka_mock_push_request_errors_array(mock, scripts[i].api,
 							scripts[i].n, errors);
-		t = kafka_txn_open(&conf, "id", "test", &e);
+		t = kafka_txn_open(&conf, "id", "test", false, &e);
 		if (t != NULL)
 			v = one_transaction(t, &e);
 		ok((t != NULL) == scripts[i].opens && v == scripts[i].verdict &&
@@ -383,7 +383,7 @@ static void test_late(int64_t transaction_ms, size_t n, const char *what)
 	for (size_t i = 0; i < n; i++)
 		rd_kafka_mock_broker_push_request_error_rtts(
 			mock, 1, API_END, 1, E(NO_ERROR), 1500);
-	t = kafka_txn_open(&conf, "id", "test", &e);
+	t = kafka_txn_open(&conf, "id", "test", false, &e);
 	if (t != NULL)
 		verdict = one_transaction(t, &e);
 	ok(verdict == VERDICT_REWIND && e.code == CODE_sink_doubt,
@@ -394,13 +394,47 @@ static void test_late(int64_t transaction_ms, size_t n, const char *what)
 	goes_on(t, verdict, what);
 }
 
+/* Records go one by one, and the second one is refused. */
+static void test_careful(void)
+{
+	const rd_kafka_resp_err_t errors[] = {E(NO_ERROR), E(MSG_SIZE_TOO_LARGE)};
+	struct err e = ERR_INIT;
+	struct kafka_txn *t;
+	enum verdict v = VERDICT_FATAL;
+
+	t = kafka_txn_open(&conf, "id", "test", true, &e);
+	if (t != NULL) {
+		rd_kafka_topic_t *rkt =
+			rd_kafka_topic_new(kafka_txn_handle(t), "t", NULL);
+
+		rd_kafka_mock_push_request_errors_array(
+			mock, API_PRODUCE, countof(errors), errors);
+		v = kafka_txn_begin(t, &e);
+		for (uint64_t i = 1; i <= 3 && v == VERDICT_OK; i++) {
+			struct kafka_record r = {.rkt = rkt,
+						 .value = SLICE("value"),
+						 .seq = i};
+
+			v = kafka_txn_produce(t, &r, &e);
+		}
+		if (v == VERDICT_OK)
+			v = kafka_txn_commit(t, &e);
+		rd_kafka_topic_destroy(rkt);
+	}
+	ok(v == VERDICT_REJECT && e.code == CODE_event_rejected && e.seq == 2 &&
+	   !kafka_txn_wants_care(t), "the one that the broker does not take is named: verdict %d %s",
+	   v, e.msg);
+	rd_kafka_mock_clear_request_errors(mock, API_PRODUCE);
+	goes_on(t, v, "one by one");
+}
+
 static void test_flush(void)
 {
 	struct err e = ERR_INIT;
 	struct kafka_txn *t;
 
 	conf.delivery = DELIVERY_AT_LEAST_ONCE;
-	t = kafka_txn_open(&conf, "id", "test", &e);
+	t = kafka_txn_open(&conf, "id", "test", false, &e);
 	ok(t != NULL && one_transaction(t, &e) == VERDICT_OK &&
 	   one_transaction(t, &e) == VERDICT_OK, "without transactions: %s",
 	   e.msg);
@@ -433,6 +467,7 @@ int main(void)
 	test_mock();
 	test_late(30000, 1, "a commit that is answered late");
 	test_late(3000, 10, "one that is not answered");
+	test_careful();
 	test_flush();
 	rd_kafka_mock_cluster_destroy(mock);
 	rd_kafka_destroy(rk);

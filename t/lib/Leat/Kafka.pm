@@ -240,6 +240,12 @@ sub add_partitions {
 		'--alter', '--topic', $name, '--partitions', $partitions);
 }
 
+sub set_topic {
+	my ($self, $name, @settings) = @_;
+	$self->tool('kafka.admin.ConfigCommand', '--bootstrap-server', $self->bootstrap, '--alter',
+		'--entity-type', 'topics', '--entity-name', $name, '--add-config', join ',', @settings);
+}
+
 sub remove_topic {
 	my ($self, $name) = @_;
 	$self->tool('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $self->bootstrap,
