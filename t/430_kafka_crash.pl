@@ -234,12 +234,16 @@ sub plan_of {
 	push @steps, [1, \&torn_off, 'kafka_abort'], [2, \&two_agents], [2, \&fight], [1, \&broken_line], [1, \&frozen_agent];
 	my @more = map { $_ % 2 ? [1, sub { broker_dies(0) }] : [2, sub { broker_dies(1) }] } 1 .. $brokers;
 	my $left = $kills - 2 - sum(map { $_->[0] } @more);	# two are the beginning's
-	for my $step (shuffle @steps) {
+	# each of them once, points first, and then again as often as there is room
+	my @deck = $kills < WHOLE ? shuffle(@steps) :
+		((grep { $_->[2] } @steps), shuffle(grep { !$_->[2] } @steps));
+	while ($left > 0) {
+		@deck = shuffle(@steps, ([1, \&at_random]) x 12, ([1, \&broken_line]) x 4) unless @deck;
+		my $step = shift @deck;
 		next if $step->[0] > $left;
 		push @more, $step;
 		$left -= $step->[0];
 	}
-	push @more, [1, (\&at_random, \&at_random, \&broken_line, sub { stray(END_TXN, 'late') })[rand 4]] while $left-- > 0;
 	$wanted{ $_->[2] } = 1 for grep { $_->[2] } @more;
 	return map { $_->[1] } shuffle @more;
 }
@@ -339,16 +343,18 @@ CONF
 	return $pg->query('SELECT pg_current_wal_lsn()');
 }
 
+# Half of the kills.
+sub is_wipe_due { return 2 * $count{wipes} <= $count{kills} }
+
 # The steps, and again what chance or a slow machine left out.
 sub run_plan {
-	my $n = 0;
 	for my $step (plan_of()) {
 		$step->();
-		kill_agents($n++ % 2);
+		kill_agents(is_wipe_due());
 	}
 	for my $point (grep { !$hits{$_} } sort keys %wanted) {
 		$point eq 'kafka_abort' ? torn_off() : at_point($point, 1);
-		kill_agents($n++ % 2);
+		kill_agents(is_wipe_due());
 	}
 }
 
