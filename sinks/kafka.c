@@ -86,18 +86,29 @@ static int fenced(const struct kafka_sink *ks, struct err *e)
 	return -1;
 }
 
+static bool is_own(const struct kafka_sink *ks)
+{
+	return ks->progress.has && strcmp(ks->progress.writer, ks->writer) == 0;
+}
+
+/* Somebody else has written behind this one's last commit, not before it. */
+static bool is_taken_over(const struct kafka_sink *ks)
+{
+	return ks->progress.has && !is_own(ks) &&
+	       ks->progress.commit > ks->commit;
+}
+
 /* Whoever was open before knows what must be there: its own last commit, or the
  * one behind it, whose answer it did not get. */
 static int check_own(const struct kafka_sink *ks, struct err *e)
 {
 	const struct kafka_progress *p = &ks->progress;
 
-	if (!ks->has_opened || (!p->has && ks->commit == 0))
+	if (!ks->has_opened || (!p->has && ks->commit == 0) ||
+	    (is_own(ks) && p->commit >= ks->commit))
 		return 0;
-	if (p->has && strcmp(p->writer, ks->writer) != 0)
+	if (is_taken_over(ks))
 		return fenced(ks, e);
-	if (p->has && p->commit >= ks->commit)
-		return 0;
 	err_set(e, CODE_sink_behind,
 		"progress topic \"%s\" came back at commit %" PRIu64 ", but %" PRIu64 " had been acknowledged",
 		ks->topic.p, p->has ? p->commit : 0, ks->commit);
@@ -107,7 +118,9 @@ static int check_own(const struct kafka_sink *ks, struct err *e)
 	return -1;
 }
 
-/* Before a new producer is made: it would fence the other one. */
+/* Before a new producer is made: it would fence the other one.  What is not there
+ * yet may come: the brokers acknowledge a commit before they show it, and stand
+ * still in between when one of them is lost. */
 static int look_first(struct kafka_sink *ks, struct err *e)
 {
 	struct registry reg;
@@ -119,9 +132,7 @@ static int look_first(struct kafka_sink *ks, struct err *e)
 	rc = read_back(ks, false, &reg, e);
 	registry_fini(&reg);
 	kafka_topics_fini(&ks->topics);
-	if (rc == 0 && ks->progress.has)
-		rc = check_own(ks, e);
-	return rc;
+	return rc == 0 && is_taken_over(ks) ? fenced(ks, e) : rc;
 }
 
 static enum verdict begin(struct kafka_sink *ks, struct err *e)

@@ -200,6 +200,28 @@ scenario 'somebody else\'s transaction that is open there' => sub {
 	$rig->stop;
 };
 
+scenario 'a doubt while what was acknowledged is not shown yet' => sub {
+	plan skip_all => 'built without fault points' unless has_feature('FAULTS');
+	my $rig = rig('hidden');
+	$rig->start({ env => { LEAT_FAULT => 'kafka_committed:9:error' } })->await_running;
+	my $n = 1;
+	$rig->insert(1);
+	await_ids($rig, 1);
+	# from here on nobody sees what is committed to the progress topic
+	my $peer = Leat::Kafka->peer('txn', $kafka->bootstrap, 'hider', progress($rig), 'begin', "agent elsewhere");
+	poll_until {
+		$rig->insert(++$n);
+		poll_until { ids($rig) >= $n || $rig->said =~ /code=sink_doubt/ } "row $n";
+		$rig->said =~ /code=sink_doubt/
+	} 'a doubt';
+	cmp_ok($n, '>', 2, 'some commits are hidden');
+	$rig->await_said(qr/another producer \(agent elsewhere\) has a transaction open/);
+	$peer->ask('abort');
+	await_ids($rig, 1 .. $n);
+	unlike($rig->said, qr/code=sink_behind/, 'is not taken for a loss');
+	is($rig->stop, 0, 'and costs nothing');
+};
+
 scenario 'one that nobody ends' => sub {
 	my $rig = rig('orphan');
 	$rig->start->await_running;
