@@ -262,6 +262,35 @@ scenario 'skip' => sub {
 	is(join(' ', letters($rig)), '', 'nothing is kept');
 };
 
+# The most memory that the agent has had, in MiB.
+sub peak {
+	my ($rig) = @_;
+	my ($kib) = slurp('/proc/' . $rig->agent->pid . '/status') =~ /^VmHWM:\s+(\d+) kB/m;
+	return $kib >> 10;
+}
+
+scenario 'a large value' => sub {
+	my %peak;
+	for my $how ('skip', 'dead_letter') {
+		my $rig = Leat::Rig->new($pg, "large_$how", log => 'max_event_size = 64KiB', pipeline => "on_reject = $how");
+		$rig->start->await_running;
+		$rig->query("INSERT INTO t VALUES (1, repeat('x', 64 << 20))");
+		$rig->insert(2)->await_ids(2);
+		$rig->await(sub { my $st = $rig->status; $st->{skipped} + $st->{dead_letters} == 1 }, 'the event');
+		$peak{$how} = peak($rig);
+		is($rig->stop, 0, "$how: the agent ends cleanly");
+		next if $how eq 'skip';
+		my ($letter) = letters($rig);
+		cmp_ok($letter->{bytes}, '>', 64 << 20, 'is kept');
+		my ($rc, $out) = dlq($rig, 'show', '--format', 'row', $letter->{id});
+		is(length(($out =~ /"v":"(x+)"/)[0] || ''), 64 << 20, 'as a whole');
+		dlq($rig, 'drop', '--all', '--count', 1);
+		cmp_ok(-s $rig->state_dir . "/large_$how/dead_letters.db", '<', 10 << 20, 'and gives its room back');
+	}
+	note "at most $peak{skip} MiB when it is left out, $peak{dead_letter} MiB when it is kept";
+	cmp_ok($peak{dead_letter}, '<', $peak{skip} + 20, 'without being in memory twice');
+};
+
 scenario 'no more room' => sub {
 	my $rig = stdout_rig('room', pipeline => "on_reject = dead_letter\ndead_letter_max = 2\nexit_on_stop = yes");
 	start($rig);
