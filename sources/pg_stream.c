@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/wire.h"
 #include "sources/pg_query.h"
+#include "sources/pgoutput.h"
 
 #define FEEDBACK_MS 10000
 #define FEEDBACK_PAUSE_MS 100
@@ -262,8 +263,12 @@ int pg_stream_next(struct pg_stream *st, enum pg_heard *heard,
 	n = PQgetCopyData(st->s->c, &st->held, 1);
 	/* the warning came before this message, which is not to be counted */
 	if (st->s->publication_skipped) {
+		char behind[PG_LSN_SIZE];
+
+		pg_lsn_print(behind, st->received);
 		err_set(e, CODE_publication_missing,
-			"the publication is missing at this place of the server's log: its changes are being skipped");
+			"the publication is missing behind %s of the server's log: its changes are being skipped",
+			behind);
 		err_hint(e, "Create it again if need be; then, to go on with a gap: leat offsets set %s now --accept-gap",
 			 st->s->pipeline);
 		return -1;

@@ -129,6 +129,9 @@ scenario 'E203: slot_exists: a slot of the name was there before the pipeline' =
 	$rig->stop;
 };
 
+# PostgreSQL 18 does not fail there; it skips the changes and warns.
+my $unpublished = Leat::Postgres::major() >= 18 ? 'publication_missing' : 'poisoned';
+
 scenario 'E173: poisoned: the publication was dropped and made again, with a change between' => sub {
 	for my $case (['poison1', 1], ['poison2', 0]) {
 		my ($name, $is_running) = @$case;
@@ -137,8 +140,8 @@ scenario 'E173: poisoned: the publication was dropped and made again, with a cha
 		$rig->query("BEGIN; DROP PUBLICATION leat_$name; INSERT INTO t VALUES (2);
 			CREATE PUBLICATION leat_$name FOR TABLE t; COMMIT");
 		$rig->start unless $is_running;
-		my $st = $rig->stops_with('poisoned');
-		like("$st->{message} $st->{detail}", qr{[0-9A-F]+/[0-9A-F]+}, 'the place in the log is named');
+		my $st = $rig->stops_with($unpublished);
+		like("$st->{message} " . ($st->{detail} || ''), qr{[0-9A-F]+/[0-9A-F]+}, 'the place in the log is named');
 		is(join(' ', $rig->ids), '1', 'nothing is added to the log');
 		$rig->leaves_with_gap($st, 3);
 		$rig->stop;
@@ -159,7 +162,7 @@ scenario 'poisoned: the publication was dropped while the agent ran' => sub {
 	my $rig = delivered('unpub');
 	$rig->start->await_running;
 	$rig->query('DROP PUBLICATION leat_unpub; INSERT INTO t VALUES (2)');
-	my $st = $rig->stops_with('poisoned');
+	my $st = $rig->stops_with($unpublished);
 	is(join(' ', $rig->ids), '1', 'nothing is added to the log');
 	$rig->obey_hint($st);
 	$rig->start->stops_with('publication_missing');
