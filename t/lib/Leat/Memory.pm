@@ -21,7 +21,7 @@ sub helper { return "$Leat::Test::BUILDDIR/t/fail_malloc.so" }
 sub need {
 	Leat::Test::skip_or_fail('preload', 'no t/fail_malloc.so') unless -e helper();
 	Leat::Test::plan(skip_all => 'a sanitizer has the allocator')
-		if Leat::Test::slurp($Leat::Test::LEAT) =~ /__(?:asan|tsan)_init/;
+		if Leat::Test::has_sanitizer();
 }
 
 sub new {

@@ -38,7 +38,7 @@ our @EXPORT = (@Test::More::EXPORT, qw(
 	tmpdir slurp spew append free_port poll_until
 	run_leat start_leat run_command start_command
 	write_conf events status json_lines
-	skip_or_fail need_loopback need_feature has_feature is_long seed_of_commit));
+	skip_or_fail need_loopback need_feature has_feature has_sanitizer is_long seed_of_commit));
 
 our ($LEAT, $SRCDIR, $BUILDDIR);
 my ($tmpdir, $owner);
@@ -245,6 +245,9 @@ sub has_feature {
 	my $config = "$BUILDDIR/config.h";
 	return -e $config && slurp($config) =~ /^#define (?:LEAT|HAVE)_\Q$name\E 1/m;
 }
+
+# A sanitizer's own memory is many times the program's.
+sub has_sanitizer { return slurp($LEAT) =~ /__(?:asan|tsan)_init/ ? 1 : 0 }
 
 sub need_feature {
 	my ($name) = @_;
