@@ -245,6 +245,23 @@ scenario 'a log' => sub {
 	is($rc, 0, 'the log is sound');
 };
 
+scenario 'a gap by order' => sub {
+	my $rig = Leat::Rig->new($pg, 'gap', log => 'max_event_size = 64KiB', pipeline => 'on_reject = dead_letter');
+	$rig->start->await_running;
+	$rig->query("INSERT INTO t VALUES (1, repeat('x', 200000))");
+	await_letters($rig, 1);
+	is($rig->stop, 0, 'the agent ends cleanly');
+	is(kept($rig), '{"id":1} dead', 'a letter is the last there is');
+	$rig->insert(2);
+	my ($rc, $out, $err) = $rig->leat('offsets', 'set', 'gap', 'now', '--accept-gap');
+	is($rc, 0, 'the pipeline is put elsewhere') or diag $err;
+	$rig->start->await_running;
+	$rig->await(sub { kept($rig) =~ /superseded/ }, 'the letter to be superseded');
+	($rc, $out, $err) = $rig->leat('dlq', 'list', 'gap');
+	like($out, qr/superseded   the sink has gone on without this state/, 'by what nobody has looked at');
+	$rig->insert(3)->await_ids(3)->stop;
+};
+
 scenario 'skip' => sub {
 	my $rig = stdout_rig('skip', pipeline => 'on_reject = skip');
 	start($rig);

@@ -1,6 +1,7 @@
 /* What the sink holds after every kind of verdict, against what the source
  * made. */
 #include "config.h"
+#include "agent/dlq.h"
 #include "agent/state.h"
 #include "t/unit/pipeline_lib.h"
 
@@ -83,6 +84,52 @@ static void test_stops(void)
 	dst.answer = VERDICT_FATAL;
 	run_pipeline(16 << 10);
 	is_int((long long)commits, 0, "what was found at the start is no commit");
+}
+
+/* Is all there but for one? */
+static bool is_all_but_one(void)
+{
+	uint64_t missing = 0;
+
+	for (size_t i = 0; i < dst.committed; i++) {
+		uint64_t want = i + 1 + (missing != 0);
+
+		if (dst.seqs[i] == want + 1 && missing == 0)
+			missing = want;
+		else if (dst.seqs[i] != want)
+			return false;
+	}
+	return dst.committed == TOTAL - 1;
+}
+
+/* Whether it is said when the event comes or at the commit behind it. */
+static void test_on_reject(void)
+{
+	static const char *const names[] = {"block", "dead_letter", "skip"};
+	struct dlq_counts c = {0};
+	struct err e = ERR_INIT;
+
+	for (on_reject = ON_REJECT_DEAD_LETTER; on_reject <= ON_REJECT_SKIP;
+	     on_reject++)
+		for (unsigned at = 3; at < 40; at += 2) {
+			bool is_kept = on_reject == ON_REJECT_DEAD_LETTER;
+			enum code code;
+
+			reset();
+			dst.at = at;
+			dst.answer = VERDICT_REJECT;
+			code = run_pipeline(16 << 10);
+			if (!ok(code == CODE_none && is_all_but_one() &&
+				dlq_look(dir, "p", &c, &e) == 0 &&
+				c.letters == is_kept && c.skipped == !is_kept &&
+				c.uncovered == 0, "%s (call %u): one event is out of the way, and no other",
+				names[on_reject], at))
+				printf("# %s, %zu of %u, %d %d %d\n",
+				       code_name(code), dst.committed, TOTAL,
+				       (int)c.letters, (int)c.skipped,
+				       (int)c.uncovered);
+		}
+	on_reject = ON_REJECT_BLOCK;
 }
 
 static void test_source_failure(void)
@@ -183,6 +230,7 @@ int main(void)
 	test_state_full();
 	test_verdicts();
 	test_stops();
+	test_on_reject();
 	test_source_failure();
 	test_sink_went_back();
 	test_lost_state();

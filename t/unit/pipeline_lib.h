@@ -234,8 +234,11 @@ static bool wants_commit(const struct sink *s)
 static enum verdict snk_write(struct sink *s, const struct batch *b,
 			      size_t first, size_t count, struct err *e)
 {
-	if (is_scripted(e))
+	if (is_scripted(e)) {
+		/* a version comes by apply_schema() */
+		e->index = first + (count > 1 && b->ev[first].op == OP_SCHEMA);
 		return dst.answer;
+	}
 	if (wants_commit(s))
 		return VERDICT_COMMIT;
 	for (size_t i = first; i < first + count; i++)
@@ -257,6 +260,9 @@ static enum verdict snk_commit(struct sink *s, const struct cursor *c,
 {
 	(void)s;
 	if (is_scripted(e)) {
+		/* of an event that was taken long before */
+		if (dst.answer == VERDICT_REJECT && dst.n > dst.committed)
+			e->seq = dst.seqs[dst.n - 1];
 		if (dst.commit_counts)
 			keep(c);
 		return dst.answer;
@@ -320,6 +326,7 @@ static bool is_exact(uint64_t upto)
 }
 
 static int64_t give_up_after;
+static int on_reject;
 static uint64_t attempts, commits; /* of the last run */
 
 /* Runs until everything is committed, it stops by itself, or the time is up. */
@@ -329,6 +336,9 @@ static enum code run_between(const char *name, const struct conf_section *src,
 	struct conf_pipeline pc = {.name = (char *)(uintptr_t)name, .from = src,
 				   .to = snk,
 				   .queue_size = (int64_t)queue_size,
+				   .on_reject = on_reject,
+				   .dead_letter_max = 100,
+				   .dead_letter_size = 1 << 20,
 				   .give_up_after = give_up_after};
 	struct pipeline *p = pipeline_new(&conf, &pc);
 	struct pipeline_status st = {0};
