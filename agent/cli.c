@@ -18,7 +18,10 @@ static const struct command *const commands[] = {
 	&command_version,
 };
 
-enum { ARG_JSON = 256, ARG_SQL, ARG_GAP, ARG_REPEAT, ARG_YES, ARG_HELP, ARG_VERSION };
+enum {
+	ARG_JSON = 256, ARG_SQL, ARG_GAP, ARG_REPEAT, ARG_ADOPT, ARG_YES, ARG_HELP,
+	ARG_VERSION
+};
 
 static const struct option long_options[] = {
 	{"conf", required_argument, NULL, 'c'},
@@ -26,6 +29,7 @@ static const struct option long_options[] = {
 	{"sql", no_argument, NULL, ARG_SQL},
 	{"accept-gap", no_argument, NULL, ARG_GAP},
 	{"accept-repeat", no_argument, NULL, ARG_REPEAT},
+	{"adopt", required_argument, NULL, ARG_ADOPT},
 	{"yes", no_argument, NULL, ARG_YES},
 	{"help", no_argument, NULL, ARG_HELP},
 	{"version", no_argument, NULL, ARG_VERSION},
@@ -40,6 +44,7 @@ static const struct {
 	{CLI_SQL, "  --sql            print only the SQL statements that mend what was found\n"},
 	{CLI_GAP, "  --accept-gap     changes between the old and the new position may be lost\n"},
 	{CLI_REPEAT, "  --accept-repeat  changes that were delivered may come again\n"},
+	{CLI_ADOPT, "  --adopt SLOT     go on from where the agent stood that this slot belongs to\n"},
 	{CLI_YES, "  --yes            do it, do not only say what would be done\n"},
 };
 
@@ -193,6 +198,8 @@ static unsigned flag_of(int opt)
 		return CLI_GAP;
 	case ARG_REPEAT:
 		return CLI_REPEAT;
+	case ARG_ADOPT:
+		return CLI_ADOPT;
 	case ARG_YES:
 		return CLI_YES;
 	}
@@ -230,6 +237,8 @@ static int take_option(struct cli *cli, int opt, const char *word)
 		return cli_usage(cli, flag != 0 ? "option \"%s\" stands behind a command that has it"
 						: "unknown option: \"%s\"", word);
 	cli->flags |= flag;
+	if (opt == ARG_ADOPT)
+		cli->adopt = optarg;
 	return -1;
 }
 

@@ -14,6 +14,7 @@ enum {
 	CLI_REPEAT = 8,	 /* --accept-repeat */
 	CLI_YES = 16,
 	CLI_RAW = 32,	 /* the command reads its own options */
+	CLI_ADOPT = 64,	 /* --adopt SLOT */
 };
 
 struct command {
@@ -31,6 +32,7 @@ struct cli {
 	bool is_conf_given;
 	bool only_parse; /* -n */
 	unsigned flags; /* CLI_JSON ... as given */
+	const char *adopt; /* with CLI_ADOPT */
 	const struct command *command;
 	struct conf *conf; /* after cli_conf() */
 };

@@ -117,7 +117,7 @@ static int set(struct cli *cli, const struct conf_pipeline *pc,
 	       const char *position)
 {
 	struct err e = ERR_INIT;
-	struct seek seek = {.source = BUF_INIT};
+	struct seek seek = {.adopt = cli->adopt, .source = BUF_INIT};
 	struct session s;
 	int rc;
 
@@ -148,7 +148,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 	if (!(is_show && argc <= 2) && !(is_set && argc == 3))
 		return cli_usage(cli, "offsets takes show or set");
-	if (is_show && (cli->flags & (CLI_GAP | CLI_REPEAT)))
+	if (is_show && (cli->flags & (CLI_GAP | CLI_REPEAT | CLI_ADOPT)))
 		return cli_usage(cli, "offsets show accepts nothing");
 	if (is_set && (cli->flags & CLI_JSON))
 		return cli_usage(cli, "offsets set prints text only");
@@ -163,13 +163,13 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct command command_offsets = {
 	.name = "offsets",
-	.options = CLI_JSON | CLI_GAP | CLI_REPEAT,
+	.options = CLI_JSON | CLI_GAP | CLI_REPEAT | CLI_ADOPT,
 	.synopsis = "show [--json] [PIPELINE] | "
-		    "set PIPELINE POSITION [--accept-gap] [--accept-repeat]",
+		    "set PIPELINE POSITION [--accept-gap] [--accept-repeat] [--adopt SLOT]",
 	.summary = "Shows where a pipeline stands, or puts it elsewhere",
 	.help = "POSITION: now (from here on), slot (the nearest to what was delivered that\n"
 		"the source still has), what `leat offsets show` printed; for Postgres an\n"
-		"LSN; for a log earliest, latest, seq:N or time:T.  Not while the pipeline\n"
-		"runs.\n",
+		"LSN or the offset of a Debezium connector; for a log earliest, latest, seq:N\n"
+		"or time:T.  Not while the pipeline runs.\n",
 	.run = run,
 };

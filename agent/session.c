@@ -79,6 +79,9 @@ static const struct cursor *delivered(const struct session *s)
 int session_seek(struct session *s, const char *position, struct seek *seek,
 		 struct err *e)
 {
+	if (seek->adopt != NULL && !(s->src->ops->caps & SOURCE_ADOPTS))
+		return err_set(e, CODE_usage, "a source of type %s adopts nothing",
+			       s->src->ops->type);
 	if (s->src->ops->seek(s->src, slice_of(position), delivered(s), seek,
 			      e) != 0)
 		return -1;

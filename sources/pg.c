@@ -557,7 +557,7 @@ static void pg_close(struct source *src)
 const struct source_ops pg_source = {
 	.type = "postgres",
 	.connector = "postgresql",
-	.caps = SOURCE_NEEDS_INITIAL,
+	.caps = SOURCE_NEEDS_INITIAL | SOURCE_ADOPTS,
 	.opts = opts,
 	.conf_size = sizeof(struct pg_conf),
 	.size = sizeof(struct pg),

@@ -15,6 +15,7 @@
  *	pg_catalog      what the catalog knows of a table
  *	pg_check        leat check
  *	pg_seek         positions typed by people
+ *	pg_adopt        ... that come from Debezium
  *
  * Connections: one walsender, which holds the claim, and one side connection,
  * opened when first needed, which runs every statement with text of its own. */

@@ -6,16 +6,24 @@
 
 size_t pg_cursor_print(char out[PG_CURSOR_SIZE], const struct pg_cursor *c)
 {
-	char end[PG_LSN_SIZE], commit[PG_LSN_SIZE];
+	char end[PG_LSN_SIZE], commit[PG_LSN_SIZE], taken[PG_LSN_SIZE];
+	int n;
 
 	pg_lsn_print(end, c->place.end);
 	pg_lsn_print(commit, c->place.commit);
-	return (size_t)snprintf(out, PG_CURSOR_SIZE,
-				"pg sysid=%" PRIu64 " tli=%" PRIu32
-				" end=%s commit=%s n=%" PRIu64 " hash=%" PRIX64
-				" opt=%08" PRIX32,
-				c->sysid, c->tli, end, commit, c->place.n,
-				c->place.hash, c->opt);
+	n = snprintf(out, PG_CURSOR_SIZE,
+		     "pg sysid=%" PRIu64 " tli=%" PRIu32
+		     " end=%s commit=%s n=%" PRIu64 " hash=%" PRIX64
+		     " opt=%08" PRIX32,
+		     c->sysid, c->tli, end, commit, c->place.n, c->place.hash,
+		     c->opt);
+	if (c->place.taken_xid != 0) {
+		pg_lsn_print(taken, c->place.taken_lsn);
+		n += snprintf(out + n, PG_CURSOR_SIZE - (size_t)n,
+			      " taken=%" PRIu32 ",%s,%" PRIu64,
+			      c->place.taken_xid, taken, c->place.taken_n);
+	}
+	return (size_t)n;
 }
 
 /* The value of the next word, which must be `name`=value. */
@@ -27,6 +35,18 @@ static struct slice take(struct slice *rest, const char *name, bool *good)
 	if (!slice_is(key, name))
 		*good = false;
 	return word;
+}
+
+static bool parse_taken(struct slice text, struct pgoutput_place *p)
+{
+	uint64_t xid;
+	bool good = slice_to_u64(slice_cut(&text, ','), &xid) && xid > 0 &&
+		    xid <= UINT32_MAX;
+
+	good = good && pg_lsn_parse(slice_cut(&text, ','), &p->taken_lsn) &&
+	       slice_to_u64(text, &p->taken_n);
+	p->taken_xid = good ? (uint32_t)xid : 0;
+	return good;
 }
 
 bool pg_cursor_parse(struct slice text, struct pg_cursor *c)
@@ -45,6 +65,8 @@ bool pg_cursor_parse(struct slice text, struct pg_cursor *c)
 	good &= slice_hex_to_u64(take(&rest, "opt", &good), &opt);
 	c->tli = (uint32_t)tli;
 	c->opt = (uint32_t)opt;
+	if (rest.p != NULL)
+		good &= parse_taken(take(&rest, "taken", &good), &c->place);
 	return good && rest.p == NULL && tli > 0 && tli <= UINT32_MAX &&
 	       opt <= UINT32_MAX && c->place.end > 0;
 }

@@ -5,7 +5,8 @@
  *
  * end is E of restart rule R7 and lies on timeline tli; commit, n and hash tell
  * of the transaction in flight; opt is a hash of the options that change the
- * numbering of changes.  The word "intent" stands for: nothing was ever read. */
+ * numbering of changes.  Behind it may stand taken=XID,LSN,N: what another agent
+ * had delivered of a transaction.  The word "intent" stands for: nothing was ever read. */
 #ifndef LEAT_SOURCES_PG_CURSOR_H
 #define LEAT_SOURCES_PG_CURSOR_H
 
@@ -20,7 +21,7 @@ struct pg_cursor {
 	uint32_t opt;
 };
 
-#define PG_CURSOR_SIZE 200
+#define PG_CURSOR_SIZE 280
 
 /* Returns its length. */
 size_t pg_cursor_print(char out[PG_CURSOR_SIZE], const struct pg_cursor *c);

@@ -1,5 +1,5 @@
-/* seek(): nothing on the server is changed by it, so that a position can still
- * be turned down.  "now" is the place where the server's log stands; only where
+/* seek(): nothing that is on the server is changed by it, so that a position can
+ * still be turned down; a slot that is adopted is copied last of all.  "now" is the place where the server's log stands; only where
  * there is no slot that could go on from it is it the word "intent", by which
  * open() makes the slot anew. */
 #include "config.h"
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/note.h"
+#include "sources/pg_adopt.h"
 #include "sources/pg_query.h"
 #include "sources/pg_slot.h"
 
@@ -49,12 +50,14 @@ static int compare(struct pg *pg, const struct pg_slot *slot,
 	return 0;
 }
 
-static int seek_lsn(struct pg *pg, const struct pg_slot *slot, uint64_t lsn,
-		    const struct cursor *current, struct seek *out,
-		    struct err *e)
+static int seek_place(struct pg *pg, const struct pg_slot *slot,
+		      const struct pgoutput_place *place,
+		      const struct cursor *current, struct seek *out,
+		      struct err *e)
 {
 	struct pg_cursor to = {.sysid = pg->sysid, .tli = pg->tli,
-			       .place = {.end = lsn}, .opt = pg->opt};
+			       .place = *place, .opt = pg->opt};
+	uint64_t lsn = place->end;
 	char text[PG_LSN_SIZE];
 
 	if (pg_slot_refuse_lost(pg, slot, e) < 0)
@@ -78,6 +81,27 @@ static int seek_lsn(struct pg *pg, const struct pg_slot *slot, uint64_t lsn,
 		return -1;
 	put_cursor(out, &to);
 	return 0;
+}
+
+static int seek_lsn(struct pg *pg, const struct pg_slot *slot, uint64_t lsn,
+		    const struct cursor *current, struct seek *out,
+		    struct err *e)
+{
+	struct pgoutput_place place = {.end = lsn};
+
+	return seek_place(pg, slot, &place, current, out, e);
+}
+
+/* Of Debezium. */
+static int seek_offset(struct pg *pg, const struct pg_slot *slot,
+		       struct slice offset, const struct cursor *current,
+		       struct seek *out, struct err *e)
+{
+	struct pgoutput_place place;
+
+	return pg_adopt_place(offset, slot->confirmed, &place, e) < 0
+		       ? -1
+		       : seek_place(pg, slot, &place, current, out, e);
 }
 
 static int seek_now(struct pg *pg, const struct pg_slot *slot,
@@ -135,7 +159,7 @@ int pg_seek(struct source *src, struct slice position,
 
 	out->skips = out->repeats = false;
 	out->note[0] = '\0';
-	if (pg_slot_read(pg, &slot, e) < 0)
+	if (pg_adopt_look(pg, out->adopt, &slot, e) < 0)
 		return -1;
 	if (slice_is(position, "now"))
 		rc = seek_now(pg, &slot, current, out, e);
@@ -143,6 +167,8 @@ int pg_seek(struct source *src, struct slice position,
 		rc = seek_slot(pg, &slot, current, out, e);
 	else if (pg_lsn_parse(position, &lsn))
 		rc = seek_lsn(pg, &slot, lsn, current, out, e);
+	else if (pg_adopt_is_offset(position))
+		rc = seek_offset(pg, &slot, position, current, out, e);
 	else if (pg_cursor_parse(position, &to))
 		rc = seek_cursor(pg, &slot, &to, current, out, e);
 	else {
@@ -152,7 +178,11 @@ int pg_seek(struct source *src, struct slice position,
 		err_hint(e, "Positions are now, slot, an LSN such as 0/16E9BB8, and what `leat offsets show` prints.");
 		return -1;
 	}
-	return rc < 0 || !out->source.failed ? rc : err_no_memory(e);
+	if (rc == 0 && out->source.failed)
+		rc = err_no_memory(e);
+	if (rc == 0 && out->adopt != NULL)
+		rc = pg_slot_copy(pg, out->adopt, e);
+	return rc;
 }
 
 /* --- drop */

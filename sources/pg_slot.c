@@ -28,6 +28,8 @@ static const char slot_sql[] =
 	" s.safe_wal_size, pg_catalog.pg_current_wal_flush_lsn()"
 	" FROM (VALUES (true)) one (x)"
 	" LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1";
+static const char copy_sql[] =
+	"SELECT pg_catalog.pg_copy_logical_replication_slot($1, $2, false)";
 static const char drop_sql[] = "SELECT pg_catalog.pg_drop_replication_slot($1)";
 static const char blockers_sql[] =
 	"SELECT pg_catalog.array_to_string("
@@ -56,7 +58,13 @@ static void describe_foreign(const struct pg_result *res, struct pg_slot *slot)
 
 int pg_slot_read(struct pg *pg, struct pg_slot *slot, struct err *e)
 {
-	const char *params[] = {pg->slot};
+	return pg_slot_read_other(pg, pg->slot, slot, e);
+}
+
+int pg_slot_read_other(struct pg *pg, const char *name, struct pg_slot *slot,
+		       struct err *e)
+{
+	const char *params[] = {name};
 	struct pg_result *res;
 
 	*slot = (struct pg_slot){0};
@@ -232,6 +240,22 @@ int pg_slot_create(struct pg *pg, uint64_t *lsn, struct err *e)
 	     NOTE_KV({"slot", pg->slot}, {"lsn", text}),
 	     "created the replication slot");
 	return pg_query_run(&pg->walsender, "SET lock_timeout = '1s'", e);
+}
+
+int pg_slot_copy(struct pg *pg, const char *from, struct err *e)
+{
+	const char *params[] = {from, pg->slot};
+	struct pg_result *res;
+
+	if (pg_side(pg, e) < 0)
+		return -1;
+	res = pg_query_params(&pg->side, copy_sql, params, 2, e);
+	if (res == NULL) {
+		err_wrap(e, "a copy of replication slot \"%s\"", from);
+		return -1;
+	}
+	pg_result_free(res);
+	return 0;
 }
 
 int pg_slot_drop(struct pg *pg, const struct pg_slot *slot, struct err *e)

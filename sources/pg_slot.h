@@ -21,6 +21,9 @@ struct pg_slot {
 
 /* By the side connection.  This is also the monitoring query. */
 int pg_slot_read(struct pg *pg, struct pg_slot *slot, struct err *e) MUST_CHECK;
+/* Another one, by its name. */
+int pg_slot_read_other(struct pg *pg, const char *name, struct pg_slot *slot,
+		       struct err *e) MUST_CHECK;
 
 /* Is it gone, lost, or somebody else's?  Fills err (CODE_slot_lost). */
 int pg_slot_refuse_lost(const struct pg *pg, const struct pg_slot *slot,
@@ -30,6 +33,8 @@ int pg_slot_refuse_busy(const struct pg *pg, const struct pg_slot *slot,
 
 /* On the walsender's connection.  The new slot's consistent point. */
 int pg_slot_create(struct pg *pg, uint64_t *lsn, struct err *e) MUST_CHECK;
+/* The pipeline's slot as a copy of another, which stays. */
+int pg_slot_copy(struct pg *pg, const char *from, struct err *e) MUST_CHECK;
 /* A slot that is not there is no error. */
 int pg_slot_drop(struct pg *pg, const struct pg_slot *slot, struct err *e)
 	MUST_CHECK;

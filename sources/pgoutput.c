@@ -51,6 +51,7 @@ struct pgoutput {
 	struct buf text; /* of a transaction's names */
 	uint64_t number; /* of the transaction on this connection */
 	uint64_t ordinal, hash; /* of the last change */
+	uint64_t at_taken; /* changes at place.taken_lsn so far */
 
 	/* the message */
 	struct wire w;
@@ -204,7 +205,7 @@ static int on_begin(struct pgoutput *d, struct err *e)
 	d->is_done = commit < d->floor;
 	if (!d->is_done && commit < d->place.end)
 		return malformed(e, "transactions are out of order");
-	d->ordinal = 0;
+	d->ordinal = d->at_taken = 0;
 	d->hash = 0;
 	d->number++;
 	d->txn = NULL;
@@ -239,6 +240,8 @@ static int on_commit(struct pgoutput *d, struct err *e)
 	if (end > d->place.end)
 		d->place.end = end;
 	d->place.commit = d->place.n = d->place.hash = 0;
+	if (d->place.taken_xid == d->head.xid)
+		d->place.taken_xid = 0;
 	return 0;
 }
 
@@ -304,6 +307,31 @@ static const struct txn *use_txn(struct pgoutput *d)
 
 /* --- changes ----------------------------------------------------------- */
 
+/* Has the agent before us delivered this change?  COPY writes several rows with one
+ * record of the log, which then all have its LSN. */
+static int look_taken(struct pgoutput *d, bool *skip, struct err *e)
+{
+	const struct pgoutput_place *p = &d->place;
+
+	if (p->taken_xid != d->head.xid || d->lsn > p->taken_lsn)
+		return 0;
+	*skip = true;
+	if (d->lsn < p->taken_lsn)
+		return 0;
+	d->at_taken++;
+	if (p->taken_n > 0)
+		*skip = d->at_taken <= p->taken_n;
+	else if (d->at_taken > 1) {
+		err_set(e, CODE_taken_doubt,
+			"several changes have the LSN of the last one that was delivered by the agent before, and it is not known how many of them it delivered");
+		err_detail(e, "A COPY wrote them at once.");
+		err_hint(e, "Count the records of transaction %" PRIu32 " with lsn %" PRIu64 " in the topics, and set the position again with ,\"same\":COUNT in it.",
+			 p->taken_xid, p->taken_lsn);
+		return -1;
+	}
+	return 0;
+}
+
 /* Counts a change.  *before becomes the place directly before it; *skip says
  * that it was delivered in an earlier life. */
 static int count(struct pgoutput *d, struct pgoutput_place *before, bool *skip,
@@ -330,9 +358,15 @@ static int count(struct pgoutput *d, struct pgoutput_place *before, bool *skip,
 		return 0;
 	}
 	d->is_resuming = false;
+	if (unlikely(d->place.taken_xid != 0) && look_taken(d, skip, e) != 0)
+		return -1;
+	if (*skip)
+		return 0;
 	*before = d->place;
 	if (d->ordinal == 1)
 		before->commit = before->n = before->hash = 0;
+	if (d->place.taken_xid == d->head.xid)
+		d->place.taken_xid = 0;
 	d->place.commit = d->head.commit_pos;
 	d->place.n = d->ordinal;
 	d->place.hash = d->hash;

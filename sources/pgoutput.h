@@ -10,7 +10,8 @@
  * first n changes of the first transaction and compares commit LSN and hash
  * (CODE_diverged).  Every change takes an ordinal and a seq before any filter.
  * A transaction that was committed before the E it began with is passed over as
- * if it had not been sent. */
+ * if it had not been sent.  What another agent has delivered (`taken_xid`) takes
+ * ordinals, and no seq. */
 #ifndef LEAT_SOURCES_PGOUTPUT_H
 #define LEAT_SOURCES_PGOUTPUT_H
 
@@ -22,6 +23,11 @@ struct pgoutput_place {
 	uint64_t commit; /* of the transaction in flight, 0: none (or n is 0) */
 	uint64_t n;	 /* changes of it that are done */
 	uint64_t hash;	 /* of their messages */
+	/* Of a transaction behind E another agent has delivered the changes up to
+	 * an LSN, and nothing more precise is known of them; at that LSN may be
+	 * several, of which it has delivered `taken_n` (0: there is but one). */
+	uint32_t taken_xid; /* 0: none */
+	uint64_t taken_lsn, taken_n;
 };
 
 struct pgoutput_hooks {

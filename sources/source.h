@@ -30,13 +30,18 @@ enum claim { CLAIM_OK, CLAIM_HELD, CLAIM_ERROR };
 
 /* What seek() found out about a position that a person typed. */
 struct seek {
+	const char *adopt;  /* given: what another agent kept its place with, NULL:
+				none; the pipeline gets a copy of it */
 	struct buf source;  /* source part of the new cursor; owned by the caller */
 	bool skips;	    /* changes between the old cursor and it are lost */
 	bool repeats;	    /* changes that were delivered come again */
 	char note[200];	    /* what the person should know, or "" */
 };
 
-enum { SOURCE_NEEDS_INITIAL = 1 }; /* the pipeline must say `initial` */
+enum {
+	SOURCE_NEEDS_INITIAL = 1, /* the pipeline must say `initial` */
+	SOURCE_ADOPTS = 2,	  /* seek() knows what to do with `adopt` */
+};
 
 /* The position words every source knows in seek(): "now" (from here on,
  * forgetting what is kept for the pipeline) and "slot" (the nearest to what was

@@ -46,6 +46,15 @@ static void test_text(void)
 	ok(!parses("pg sysid=1 tli=4294967296 end=0/1 commit=0/0 n=0 hash=0 "
 		   "opt=0"),
 	   "a timeline has 32 bits");
+	ok(pg_cursor_parse(SLICE("pg sysid=1 tli=1 end=0/1 commit=0/0 n=0 hash=0 opt=0 taken=7,0/2500,2"),
+			   &c) &&
+		   c.place.taken_xid == 7 && c.place.taken_lsn == 0x2500 &&
+		   c.place.taken_n == 2,
+	   "what another agent had delivered may follow");
+	ok(!parses("pg sysid=1 tli=1 end=0/1 commit=0/0 n=0 hash=0 opt=0 taken=0,0/1,0") &&
+		   !parses("pg sysid=1 tli=1 end=0/1 commit=0/0 n=0 hash=0 opt=0 taken=7,1,0") &&
+		   !parses("pg sysid=1 tli=1 end=0/1 commit=0/0 n=0 hash=0 opt=0 taken=7,0/1"),
+	   "but only whole");
 	memset(&c, 0xff, sizeof(c));
 	ok(pg_cursor_print(out, &c) < PG_CURSOR_SIZE,
 	   "the longest cursor fits its buffer");

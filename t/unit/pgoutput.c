@@ -474,6 +474,66 @@ static void test_dotted_names(void)
 	w_fini(&w);
 }
 
+/* A world that goes on where another agent stood: E 0x3000, of transaction 7 it has
+ * delivered the changes up to 0x2500. */
+static void begin_taken(uint64_t n)
+{
+	const struct pgoutput_place from = {.end = 0x3000, .taken_xid = 7,
+					    .taken_lsn = 0x2500, .taken_n = n};
+
+	w_init(&w);
+	w_connect(&w, &from, 0);
+	msgs_reset(&m);
+}
+
+static void put_rows(uint64_t commit, uint32_t xid, const uint64_t *lsn, size_t n)
+{
+	m_begin(&m, commit, xid);
+	m_relation(&m, USERS, "public", "users", 'd', 3, users);
+	for (size_t i = 0; i < n; i++)
+		m_insert(&m, lsn[i], USERS, "1|a|b");
+}
+
+static void test_taken(void)
+{
+	static const uint64_t other[] = {0x2100, 0x2200}, lsn[] = {0x2400, 0x2500, 0x2600},
+			      copied[] = {0x2500, 0x2500, 0x2500};
+
+	begin_taken(0);
+	put_rows(0x4000, 6, other, 2);
+	m_commit(&m, 0x4000);
+	ok(w_feed(&w, &m) == 0 && w.b->n == 3,
+	   "of another transaction nothing was taken, whatever its LSNs");
+	ok(pgoutput_place(w.d).taken_xid == 7, "the place still says what was");
+	w_rest(&w);
+	msgs_reset(&m);
+	put_rows(0x5000, 7, lsn, 3);
+	ok(w_feed(&w, &m) == 0 && w.b->n == 1 && w.b->ev[0].ordinal == 3 &&
+		   w.b->ev[0].seq == 3,
+	   "what was taken has ordinals, and no seq and no event");
+	ok(pgoutput_place(w.d).n == 3 && pgoutput_place(w.d).taken_xid == 0,
+	   "behind it the place counts as ever");
+	w_fini(&w);
+
+	begin_taken(0);
+	put_rows(0x5000, 7, lsn, 2);
+	m_commit(&m, 0x5000);
+	ok(w_feed(&w, &m) == 0 && w.b->n == 0 && pgoutput_place(w.d).end == 0x5008 &&
+		   pgoutput_place(w.d).taken_xid == 0,
+	   "a transaction that was taken whole makes nothing");
+	w_fini(&w);
+
+	begin_taken(0);
+	put_rows(0x5000, 7, copied, 3);
+	ok(w_feed(&w, &m) == -1 && w.e.code == CODE_taken_doubt,
+	   "of several changes with one LSN it must be known how many were taken");
+	w_fini(&w);
+	begin_taken(2);
+	put_rows(0x5000, 7, copied, 3);
+	ok(w_feed(&w, &m) == 0 && last()->ordinal == 3, "and the others are delivered");
+	w_fini(&w);
+}
+
 int main(void)
 {
 	test_lsn();
@@ -487,6 +547,7 @@ int main(void)
 	test_names();
 	test_keys();
 	test_dotted_names();
+	test_taken();
 	buf_fini(&m.bytes);
 	return tap_done();
 }

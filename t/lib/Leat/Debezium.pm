@@ -39,8 +39,8 @@ sub connector_name { return 'debezium-postgres-' . CONNECTOR }
 
 sub fetch {
 	my @dirs = (
-		Leat::Maven::fetch_jars(connect_name(), map { "org.apache.kafka:$_:" . CONNECT } qw(connect-runtime
-			connect-json)),
+		Leat::Maven::fetch_jars(connect_name(), map({ "org.apache.kafka:$_:" . CONNECT } qw(connect-runtime
+			connect-json)), 'org.slf4j:slf4j-simple:1.7.36'),
 		Leat::Maven::fetch_archive(connector_name(), 'io.debezium:debezium-connector-postgres:' . CONNECTOR
 			. ':tar.gz:plugin'));
 	return @dirs;
