@@ -69,8 +69,8 @@ static int put_off(struct my *my, const struct batch *b, struct err *e)
 }
 
 /* What the decoder cannot take it can never take, unless it was damaged on its
- * way. */
-static int refused(struct my *my, const struct batch *b, struct err *e)
+ * way; and what the server no longer has, or never had, it will not have later. */
+static int failed(struct my *my, const struct batch *b, struct err *e)
 {
 	if (code_kind(e->code) == CODE_STOP)
 		err_hint(e, "To go on behind it, with a gap: leat offsets set %s now --accept-gap",
@@ -92,11 +92,11 @@ static int take_event(struct my *my, struct batch *b, struct err *e)
 
 	my->events++;
 	if (my_binlog_has_more(my->decoder))
-		return my_binlog_more(my->decoder, b, e) < 0 ? refused(my, b, e)
+		return my_binlog_more(my->decoder, b, e) < 0 ? failed(my, b, e)
 							     : 0;
 	if (my_conn_event(&my->dump, &event, e) < 0)
-		return put_off(my, b, e);
-	return my_binlog_event(my->decoder, event, b, e) < 0 ? refused(my, b, e)
+		return failed(my, b, e);
+	return my_binlog_event(my->decoder, event, b, e) < 0 ? failed(my, b, e)
 							     : 0;
 }
 

@@ -3,8 +3,6 @@
 #include "config.h"
 #include "sources/my_seek.h"
 
-#include <stdio.h>
-
 static bool is_none(const struct cursor *current)
 {
 	return current->incarnation == 0 ||
@@ -23,12 +21,16 @@ static int put(struct my *my, const struct my_place *to,
 		return err_no_memory(e);
 	if (is_none(current))
 		return 0;
-	if (my_cursor_parse(current->source, my->flavour, &from)) {
+	if (my_cursor_parse(current->source, my->flavour, &from) &&
+	    my_gtid_set_is_subset(&from.done, &my->server.executed)) {
 		my_cursor_compare(&from, to, &out->skips, &out->repeats);
 	} else {
-		out->skips = out->repeats = true;
-		snprintf(out->note, sizeof(out->note),
-			 "the cursor in force is of another kind of source");
+		/* of another history, or another kind of source: something is
+		 * missing for certain, and whatever the server has behind `to`
+		 * may have been delivered before */
+		out->skips = true;
+		out->repeats = !my_gtid_set_is_subset(&my->server.executed,
+						      &to->done);
 	}
 	my_gtid_set_fini(&from.done);
 	return 0;

@@ -2,6 +2,8 @@
 #ifndef LEAT_T_MYMSG_H
 #define LEAT_T_MYMSG_H
 
+#include "sources/my_binlog.h"
+#include "sources/my_cursor.h"
 #include "sources/my_event.h"
 #include "t/tap.h"
 
@@ -70,5 +72,102 @@ static const char my_recorded_row[] =
 	"00f83f017890eefeffffffffffffffffff19000000e61000000101000000000000000000"
 	"0040000000000000f03f080000000000803f00000040027462020000006c620000c03f00"
 	"000000000004c0ffffffff562a7751";
+
+/* --- a decoder and what it needs ----------------------------------------- */
+
+struct my_world {
+	struct origin origin;
+	struct registry reg;
+	struct my_charsets *charsets;
+	struct my_hooks hooks;
+	struct my_binlog *d;
+	struct batch *b;
+	struct err e;
+};
+
+/* Tables whose names begin with h are hidden. */
+static inline bool mw_is_wanted(void *arg, struct slice db, struct slice name)
+{
+	(void)arg, (void)db;
+	return name.n == 0 || name.p[0] != 'h';
+}
+
+static inline struct slice mw_cursor(void *arg, const struct my_place *place,
+				     struct arena *a)
+{
+	struct buf text = BUF_INIT;
+	struct slice kept;
+
+	(void)arg;
+	my_cursor_print(place, SLICE(""), &text);
+	kept = slice_dup(a, buf_get(&text));
+	buf_fini(&text);
+	return kept;
+}
+
+/* From the place that a cursor's source part tells. */
+static inline void mw_connect(struct my_world *w, enum my_flavour flavour,
+			      struct slice from, uint64_t seq)
+{
+	struct my_place place;
+
+	my_binlog_free(w->d);
+	if (!my_cursor_parse(from, flavour, &place))
+		abort();
+	w->d = my_binlog_new(&w->origin, &w->reg, w->charsets, &w->hooks, &place,
+			     seq, false);
+	my_gtid_set_fini(&place.done);
+	if (w->d == NULL)
+		abort();
+	w->e = ERR_INIT;
+}
+
+static inline void mw_init(struct my_world *w)
+{
+	*w = (struct my_world){
+		.origin = {.connector = SLICE("mysql"), .name = SLICE("shop"),
+			   .incarnation = 1},
+		.charsets = my_charsets_new(),
+		.b = batch_new(),
+		.hooks = {.is_wanted = mw_is_wanted, .cursor_source = mw_cursor},
+	};
+	registry_init(&w->reg);
+}
+
+static inline void mw_fini(struct my_world *w)
+{
+	my_binlog_free(w->d);
+	batch_free(w->b);
+	registry_fini(&w->reg);
+	my_charsets_free(w->charsets);
+}
+
+/* One event, and those in it. */
+static inline int mw_event(struct my_world *w, uint8_t type, struct slice body)
+{
+	struct slice event = event_of(type, body);
+	int rc = my_binlog_event(w->d, event, w->b, &w->e);
+
+	while (rc == 0 && my_binlog_has_more(w->d))
+		rc = my_binlog_more(w->d, w->b, &w->e);
+	free((char *)event.p);
+	return rc;
+}
+
+/* Where it stands, as a cursor; lives until the next call. */
+static inline struct slice mw_place(const struct my_world *w)
+{
+	static struct buf text;
+
+	buf_reset(&text, SIZE_MAX);
+	my_cursor_print(my_binlog_place(w->d), SLICE(""), &text);
+	return buf_get(&text);
+}
+
+static inline void mw_rest(struct my_world *w)
+{
+	my_binlog_rest(w->d);
+	batch_reset(w->b);
+}
 
 #endif

@@ -270,6 +270,19 @@ sub gtids {
 		($self->{kind} eq 'mariadb' ? 'gtid_binlog_pos' : 'gtid_executed')) =~ s/\\n//gr;
 }
 
+# A new file of the binlog, and all before it are gone: once the server does not need
+# them any more for itself.
+sub purge {
+	my ($self) = @_;
+	$self->query('FLUSH BINARY LOGS');
+	my ($file) = map { $_->[0] } reverse $self->rows('SHOW BINARY LOGS');
+	Leat::Test::poll_until {
+		$self->query("FLUSH ENGINE LOGS; PURGE BINARY LOGS TO '$file'");
+		($self->rows('SHOW BINARY LOGS'))[0][0] eq $file
+	} 'the purge';
+	return $self;
+}
+
 # --- its log
 
 sub log_text { return Leat::Process::read_file($_[0]{logfile}) }
