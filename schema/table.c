@@ -2,14 +2,18 @@
  *
  * Stored form (all integers LEB128): version, from_seq, source_id, identity,
  * schema, name, ncols, then per column name, type_name, type, source_type,
- * modifier (zigzag), flags (1 identity, 2 nullable), key_position.  The
+ * modifier (zigzag), flags (1 identity, 2 nullable, 4 number, 8 labels,
+ * 16 base_name), key_position, and those three where the flags say so.  The
  * fingerprint is computed again when it is read. */
 #include "config.h"
 #include "schema/table.h"
 
 #include <stdlib.h>
 
-enum { FLAG_IDENTITY = 1, FLAG_NULLABLE = 2 };
+#include "schema/change.h"
+
+enum { FLAG_IDENTITY = 1, FLAG_NULLABLE = 2, FLAG_NUMBER = 4, FLAG_LABELS = 8,
+       FLAG_BASE = 16 };
 
 /* PostgreSQL's limit is 1600, MySQL's 4096. */
 #define MAX_COLUMNS 8192u
@@ -75,7 +79,8 @@ static size_t text_size(const struct table *proto)
 		   full_name_size(proto->schema, proto->name);
 
 	for (uint32_t i = 0; i < proto->ncols; i++)
-		n += proto->cols[i].name.n + proto->cols[i].type_name.n;
+		n += proto->cols[i].name.n + proto->cols[i].type_name.n +
+		     proto->cols[i].labels.n + proto->cols[i].base_name.n;
 	return n;
 }
 
@@ -111,6 +116,8 @@ struct table *table_new(const struct table *proto)
 		tab->cols[i] = proto->cols[i];
 		tab->cols[i].name = keep(&at, proto->cols[i].name);
 		tab->cols[i].type_name = keep(&at, proto->cols[i].type_name);
+		tab->cols[i].labels = keep(&at, proto->cols[i].labels);
+		tab->cols[i].base_name = keep(&at, proto->cols[i].base_name);
 	}
 	tab->fingerprint = table_fingerprint(tab);
 	return tab;
@@ -244,8 +251,17 @@ void table_encode(const struct table *tab, struct buf *out)
 		buf_varint(out, c->source_type);
 		buf_zigzag(out, c->modifier);
 		buf_varint(out, (c->is_identity ? FLAG_IDENTITY : 0u) |
-					(c->is_nullable ? FLAG_NULLABLE : 0u));
+					(c->is_nullable ? FLAG_NULLABLE : 0u) |
+					(c->number > 0 ? FLAG_NUMBER : 0u) |
+					(c->labels.n > 0 ? FLAG_LABELS : 0u) |
+					(c->base_name.n > 0 ? FLAG_BASE : 0u));
 		buf_varint(out, c->key_position);
+		if (c->number > 0)
+			buf_varint(out, c->number);
+		if (c->labels.n > 0)
+			buf_lenslice(out, c->labels);
+		if (c->base_name.n > 0)
+			buf_lenslice(out, c->base_name);
 	}
 }
 
@@ -266,6 +282,12 @@ static void decode_column(struct wire *w, struct column *c)
 	c->is_identity = flags & FLAG_IDENTITY;
 	c->is_nullable = flags & FLAG_NULLABLE;
 	c->key_position = (uint16_t)wire_varint(w);
+	if (flags & FLAG_NUMBER)
+		c->number = (uint16_t)wire_varint(w);
+	if (flags & FLAG_LABELS)
+		c->labels = wire_lenslice(w);
+	if (flags & FLAG_BASE)
+		c->base_name = wire_lenslice(w);
 }
 
 struct table *table_decode(struct wire *w, struct err *e)
@@ -304,14 +326,6 @@ bad:
 	return NULL;
 }
 
-static const struct column *find(const struct table *tab, struct slice name)
-{
-	for (uint32_t i = 0; tab != NULL && i < tab->ncols; i++)
-		if (slice_eq(tab->cols[i].name, name))
-			return &tab->cols[i];
-	return NULL;
-}
-
 /* As a DBA would read it: the server's name of the type, ours without one. */
 static struct slice type_text(const struct column *c)
 {
@@ -327,6 +341,9 @@ static void diff_column(const struct column *was, const struct column *c,
 			   c->is_nullable ? "" : " not null");
 		return;
 	}
+	if (!slice_eq(was->name, c->name))
+		buf_printf(out, "renamed column \"%.*s\" to \"%.*s\"\n",
+			   SLICE_ARG(was->name), SLICE_ARG(c->name));
 	if (was->source_type != c->source_type || was->modifier != c->modifier ||
 	    was->type != c->type)
 		buf_printf(out,
@@ -350,12 +367,13 @@ void table_diff(const struct table *old, const struct table *tab,
 	size_t before = out->n;
 
 	for (uint32_t i = 0; old != NULL && i < old->ncols; i++)
-		if (find(tab, old->cols[i].name) == NULL)
+		if (change_is_gone(old, tab, i))
 			buf_printf(out, "dropped column \"%.*s\" %.*s\n",
 				   SLICE_ARG(old->cols[i].name),
 				   SLICE_ARG(type_text(&old->cols[i])));
 	for (uint32_t i = 0; i < tab->ncols; i++)
-		diff_column(find(old, tab->cols[i].name), &tab->cols[i], out);
+		diff_column(old ? change_was(old, tab, i) : NULL, &tab->cols[i],
+			    out);
 	if (old == NULL)
 		return;
 	if (old->identity != tab->identity)

@@ -1,7 +1,8 @@
 /* table.h: an immutable version of a table's shape.
  *
  * Identity: the fingerprint of what the change stream carries.  Facts from the
- * catalog (nullable, primary key) are frozen in when the version is first seen.
+ * catalog (nullable, primary key, and what has no place in the stream) are frozen in when the version
+ * is first seen.
  * One malloc holds the table and all its text; it is shared between batches,
  * threads and the registry by counting references. */
 #ifndef LEAT_SCHEMA_TABLE_H
@@ -34,6 +35,9 @@ struct column {
 	bool is_identity;	/* sent as part of the old key */
 	bool is_nullable;
 	uint16_t key_position;	/* in the primary key, from 1; 0: not in it */
+	uint16_t number;	/* that a rename leaves alone; 0: not known */
+	struct slice labels;	/* of an enum or an array of one: a,b */
+	struct slice base_name; /* of a domain: numeric(10,2) */
 };
 
 struct table {

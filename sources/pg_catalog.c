@@ -13,7 +13,12 @@ static const char describe_sql[] =
 	"SELECT v.i, CASE WHEN t.oid IS NOT NULL"
 	" THEN pg_catalog.format_type(v.type, v.modifier) END,"
 	" COALESCE(a.attnotnull, false), COALESCE(k.position, 0),"
-	" COALESCE(t.typtype = 'e', false)"
+	" COALESCE(t.typtype = 'e', false), COALESCE(a.attnum, 0),"
+	" (SELECT pg_catalog.string_agg(l.enumlabel, ',' ORDER BY l.enumsortorder)"
+	" FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid"
+	" OR (t.typcategory = 'A' AND l.enumtypid = t.typelem)),"
+	" CASE WHEN t.typtype = 'd'"
+	" THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END"
 	" FROM unnest($2::text[], $3::oid[], $4::integer[])"
 	" WITH ORDINALITY v (name, type, modifier, i)"
 	" LEFT JOIN pg_catalog.pg_type t ON t.oid = v.type"
@@ -64,6 +69,7 @@ static void take_facts(const struct pg_result *res, struct table *proto,
 {
 	for (int row = 0; row < pg_rows(res); row++) {
 		int64_t i = pg_int(res, row, 0), position = pg_int(res, row, 3);
+		int64_t number = pg_int(res, row, 5);
 		struct column *col;
 
 		if (i < 1 || i > (int64_t)proto->ncols)
@@ -76,6 +82,13 @@ static void take_facts(const struct pg_result *res, struct table *proto,
 		col->key_position = position > 0 && position <= UINT16_MAX
 					    ? (uint16_t)position
 					    : 0;
+		col->number = number > 0 && number <= UINT16_MAX
+				      ? (uint16_t)number
+				      : 0;
+		col->labels = slice_dup(a, pg_cell(res, row, 6));
+		col->base_name = slice_dup(a, pg_cell(res, row, 7));
+		if (col->type == TYPE_OTHER && col->labels.n > 0)
+			col->type = TYPE_ARRAY; /* of an enum */
 	}
 }
 

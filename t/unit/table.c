@@ -1,6 +1,7 @@
 #include "config.h"
 #include "schema/table.h"
 
+#include "schema/change.h"
 #include "schema/cursor.h"
 #include "schema/registry.h"
 #include "t/tap.h"
@@ -21,12 +22,17 @@ static const struct table proto = {
 
 static void test_stored(void)
 {
-	struct table *tab = table_new(&proto), *back;
+	struct table *tab, *back;
 	struct buf b = BUF_INIT;
 	struct err e = ERR_INIT;
 	struct wire w;
 	bool short_ok = true;
 
+	cols[1].number = 3;
+	cols[1].labels = SLICE("sad,so so");
+	tab = table_new(&proto);
+	cols[1].number = 0;
+	cols[1].labels = (struct slice){0};
 	table_encode(tab, &b);
 	w = wire_of(buf_get(&b));
 	back = table_decode(&w, &e);
@@ -35,6 +41,8 @@ static void test_stored(void)
 	ok(back->version == 7 && back->from_seq == 99 && back->ncols == 3 &&
 	   back->fingerprint == tab->fingerprint, "and its shape");
 	is_slice(back->cols[1].type_name, "varchar(20)", "and its types");
+	is_int(back->cols[1].number, 3, "and what the catalog knows");
+	is_slice(back->cols[1].labels, "sad,so so", "labels too");
 	for (size_t n = 0; n < b.n; n++) {
 		struct table *t;
 
@@ -89,6 +97,54 @@ static void test_diff(void)
 	table_unref(old);
 	table_unref(tab);
 	buf_fini(&b);
+}
+
+static unsigned kinds_of(struct column now[3], uint32_t n)
+{
+	struct table *old = table_new(&proto), *tab;
+	struct table changed = proto;
+	unsigned kinds;
+
+	changed.cols = now;
+	changed.ncols = n;
+	tab = table_new(&changed);
+	kinds = change_kinds(old, tab);
+	table_unref(old);
+	table_unref(tab);
+	return kinds;
+}
+
+static void test_kinds(void)
+{
+	struct column now[3];
+
+	memcpy(now, cols, sizeof(now));
+	is_int(kinds_of(now, 3), 0, "no change is none");
+	is_int(kinds_of(now, 2), 1u << CHANGE_DROP_COLUMN, "a column is gone");
+	now[2].name = SLICE("seen");
+	is_int(kinds_of(now, 3),
+	       1u << CHANGE_DROP_COLUMN | 1u << CHANGE_ADD_COLUMN,
+	       "without numbers a rename is not known");
+	cols[2].number = now[2].number = 9;
+	is_int(kinds_of(now, 3), 1u << CHANGE_RENAME_COLUMN, "with them it is");
+	now[2] = cols[2];
+	now[2].number = 10;
+	is_int(kinds_of(now, 3),
+	       1u << CHANGE_DROP_COLUMN | 1u << CHANGE_ADD_COLUMN,
+	       "nor is another column of the same name the same one");
+	cols[2].number = 0;
+	memcpy(now, cols, sizeof(now));
+	now[1].modifier = 34;
+	is_int(kinds_of(now, 3), 1u << CHANGE_WIDEN_TYPE, "a longer varchar");
+	now[1].modifier = 14;
+	is_int(kinds_of(now, 3), 1u << CHANGE_TYPE, "a shorter one");
+	now[1] = cols[1];
+	now[2].source_type = 1184;
+	is_int(kinds_of(now, 3), 1u << CHANGE_TYPE, "a type of the same kind");
+	now[2] = cols[2];
+	now[0].key_position = 0;
+	now[1].key_position = 1;
+	is_int(kinds_of(now, 3), 1u << CHANGE_KEY, "another key");
 }
 
 static void test_full_name(void)
@@ -158,6 +214,7 @@ int main(void)
 	test_stored();
 	test_fingerprint();
 	test_diff();
+	test_kinds();
 	test_full_name();
 	test_registry();
 	test_cursor();
