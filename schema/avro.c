@@ -4,8 +4,6 @@
 #include "config.h"
 #include "schema/avro.h"
 
-#include <stdlib.h>
-
 /* --- Avro's types ------------------------------------------------------ */
 
 /* In unions of null and something. */
@@ -48,21 +46,9 @@ static void put_head(struct buf *b, uint32_t schema_id)
 	buf_put(b, head, sizeof(head));
 }
 
-/* The text is the server's, which strtod() reads in the C locale. */
-static double number_of(struct slice s)
-{
-	char text[64];
-
-	if (s.n >= sizeof(text))
-		s.n = sizeof(text) - 1;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	return strtod(text, NULL);
-}
-
 static void put_float(struct buf *b, struct slice s)
 {
-	float f = (float)number_of(s);
+	float f = (float)connect_double(s);
 	uint32_t bits;
 
 	memcpy(&bits, &f, sizeof(bits));
@@ -71,7 +57,7 @@ static void put_float(struct buf *b, struct slice s)
 
 static void put_double(struct buf *b, struct slice s)
 {
-	double d = number_of(s);
+	double d = connect_double(s);
 	uint64_t bits;
 
 	memcpy(&bits, &d, sizeof(bits));
@@ -79,6 +65,19 @@ static void put_double(struct buf *b, struct slice s)
 }
 
 /* --- columns ------------------------------------------------------------ */
+
+static void put_point(struct buf *b, struct slice text)
+{
+	struct slice y = text, x = slice_cut(&y, ',');
+	uint8_t wkb[CONNECT_WKB_BYTES];
+
+	connect_wkb(text, wkb);
+	put_double(b, x);
+	put_double(b, y);
+	put_long(b, BRANCH_VALUE);
+	put_bytes(b, (struct slice){(const char *)wkb, sizeof(wkb)});
+	put_null(b); /* srid */
+}
 
 static void put_connect(struct buf *b, const struct connect_type *t,
 			const struct connect_value *v)
@@ -101,6 +100,9 @@ static void put_connect(struct buf *b, const struct connect_type *t,
 	case CONNECT_VARIABLE_DECIMAL:
 		put_long(b, v->scale);
 		put_bytes(b, v->s);
+		break;
+	case CONNECT_POINT:
+		put_point(b, v->s);
 		break;
 	default:
 		put_bytes(b, v->s);
@@ -132,7 +134,7 @@ static void put_column(struct buf *b, const struct shown *s, uint32_t i,
 	struct connect_value out;
 
 	if (connect_convert(&sh->types[i], &sh->tab->cols[i], v,
-			    sh->plan->modes.unavailable, sh->scratch, &out,
+			    &sh->plan->modes, sh->scratch, &out,
 			    s->err) != 0)
 		return;
 	if (out.is_null && !is_optional) {
@@ -227,12 +229,10 @@ static void put_source(struct buf *b, const struct shown *s)
 	put_optional_long(b, (int64_t)txn->xid, txn->xid != 0);
 	put_optional_long(b, (int64_t)s->ev->pos, s->ev->pos != 0);
 	put_null(b); /* xmin */
-	if (txn->replicated_from.n == 0) {
-		put_null(b);
-		return;
-	}
-	put_long(b, BRANCH_VALUE);
-	put_bytes(b, txn->replicated_from);
+	put_long(b, txn->replicated_from.n > 0 ? BRANCH_VALUE : BRANCH_NULL);
+	if (txn->replicated_from.n > 0)
+		put_bytes(b, txn->replicated_from);
+	put_null(b); /* origin_lsn */
 }
 
 static void put_transaction(struct buf *b, const struct shown *s)
@@ -321,6 +321,20 @@ void avro_value(struct buf *b, const struct shown *s, uint32_t schema_id)
 	put_leat(b, s);
 }
 
+static void put_content(struct buf *b, const struct shown *s)
+{
+	enum binary_mode mode = s->plan->modes.binary;
+	struct slice content = s->ev->message->content;
+
+	if (mode != BINARY_BYTES) {
+		s->scratch->n = 0;
+		connect_put_bytes(s->scratch, mode, content);
+		b->failed |= s->scratch->failed;
+		content = buf_get(s->scratch);
+	}
+	put_bytes(b, content);
+}
+
 void avro_message(struct buf *b, const struct shown *s, uint32_t schema_id)
 {
 	put_head(b, schema_id);
@@ -331,7 +345,7 @@ void avro_message(struct buf *b, const struct shown *s, uint32_t schema_id)
 	put_long(b, BRANCH_VALUE);
 	put_bytes(b, s->ev->message->prefix);
 	put_long(b, BRANCH_VALUE);
-	put_bytes(b, s->ev->message->content);
+	put_content(b, s);
 	put_leat(b, s);
 }
 

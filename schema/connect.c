@@ -12,7 +12,7 @@
 static bool modifiers_of(const struct column *col, int32_t *first,
 			 int32_t *second)
 {
-	struct slice s = col->type_name;
+	struct slice s = col->base_name.n ? col->base_name : col->type_name;
 	const char *open = s.n ? memchr(s.p, '(', s.n) : NULL;
 	const char *close = s.n ? memchr(s.p, ')', s.n) : NULL;
 	struct slice rest, word;
@@ -50,7 +50,7 @@ static struct connect_type decimal_type(const struct column *col,
 	if (m->decimal == DECIMAL_STRING)
 		return as(CONNECT_STRING, connect_to_text, NULL);
 	if (m->decimal == DECIMAL_DOUBLE)
-		return as(CONNECT_FLOAT64, connect_to_text, NULL);
+		return as(CONNECT_FLOAT64, connect_to_double, NULL);
 	t = as(CONNECT_BYTES, connect_to_decimal, CONNECT("Decimal"));
 	if (!modifiers_of(col, &t.precision, &t.scale))
 		return as(CONNECT_VARIABLE_DECIMAL, connect_to_variable_decimal,
@@ -134,6 +134,20 @@ static struct connect_type timestamp_type(const struct column *col,
 	}
 }
 
+/* With as many digits as were declared. */
+static struct connect_type zoned_type(const struct column *col)
+{
+	struct connect_type t = as(CONNECT_STRING, connect_to_iso_timestamp,
+				   TIME("ZonedTimestamp"));
+	int32_t unused;
+
+	t.length = 6;
+	modifiers_of(col, &t.length, &unused);
+	if (t.length > 6) /* no server has them */
+		t.length = 6;
+	return t;
+}
+
 static struct connect_type temporal_type(const struct column *col,
 					 const struct connect_modes *m)
 {
@@ -153,8 +167,7 @@ static struct connect_type temporal_type(const struct column *col,
 	case TYPE_TIMESTAMP:
 		return timestamp_type(col, m);
 	default:
-		return as(CONNECT_STRING, connect_to_iso_timestamp,
-			  TIME("ZonedTimestamp"));
+		return zoned_type(col);
 	}
 }
 
@@ -225,11 +238,12 @@ static void list_type(const struct column *col, const struct connect_modes *m,
 
 	*out = as(CONNECT_STRING, connect_to_text, NULL);
 	/* box has another delimiter */
-	if (!m->lists || col->type_name.n < 2 ||
+	if (!m->unfold || col->type_name.n < 2 ||
 	    slice_has_prefix(col->type_name, "box"))
 		return;
 	element.type_name.n -= 2; /* [] */
-	element.type = type_by_name(element.type_name);
+	element.type = col->labels.n > 0 ? TYPE_ENUM
+					 : type_by_name(element.type_name);
 	*out = as(CONNECT_ARRAY, connect_to_list, NULL);
 	out->element = arena_new(a, struct connect_type);
 	if (out->element == NULL)
@@ -237,6 +251,28 @@ static void list_type(const struct column *col, const struct connect_modes *m,
 	connect_type_of(&element, m, a, out->element);
 	if (out->element->convert == connect_to_bytes)
 		out->element->convert = connect_to_bytes_of_hex;
+}
+
+/* Types that have no enum type of their own go by their names, in whatever schema
+ * they are. */
+static struct connect_type other_type(const struct column *col,
+				      const struct connect_modes *m)
+{
+	struct slice name = col->type_name, rest = name;
+
+	while (rest.n > 0) {
+		name = rest;
+		slice_cut(&rest, '.');
+	}
+	if (slice_is(name, "ltree"))
+		return as(CONNECT_STRING, connect_to_text, DATA("Ltree"));
+	if (slice_is(name, "tsvector"))
+		return as(CONNECT_STRING, connect_to_text, DATA("Tsvector"));
+	if (m->unfold && slice_is(name, "hstore"))
+		return as(CONNECT_STRING, connect_to_hstore, DATA("Json"));
+	if (m->unfold && slice_is(name, "point"))
+		return as(CONNECT_POINT, connect_to_point, DATA("geometry.Point"));
+	return as(CONNECT_STRING, connect_to_text, NULL);
 }
 
 void connect_type_of(const struct column *col, const struct connect_modes *m,
@@ -299,8 +335,15 @@ void connect_type_of(const struct column *col, const struct connect_modes *m,
 	case TYPE_BITS:
 		*out = bits_type(col);
 		break;
+	case TYPE_ENUM:
+		*out = as(CONNECT_STRING, connect_to_text, DATA("Enum"));
+		out->labels = col->labels;
+		break;
 	case TYPE_ARRAY:
 		list_type(col, m, a, out);
+		break;
+	case TYPE_OTHER:
+		*out = other_type(col, m);
 		break;
 	default:
 		*out = as(CONNECT_STRING, connect_to_text, NULL);

@@ -31,10 +31,12 @@ struct connect_modes {
 	enum time_mode time;
 	enum binary_mode binary;
 	enum interval_mode interval;
-	/* arrays as lists and not as the server's text */
-	bool lists;
-	/* in place of an unchanged value that was not sent; p = NULL: null */
-	struct slice unavailable;
+	/* arrays as lists, hstores as JSON and points as structs, not as the
+	 * server's text */
+	bool unfold;
+	/* in place of an unchanged value that was not sent; p = NULL: null.  The
+	 * second is the item of a list, in quotes */
+	struct slice unavailable, unavailable_item;
 };
 
 enum connect_kind {
@@ -47,6 +49,7 @@ enum connect_kind {
 	CONNECT_STRING,
 	CONNECT_BYTES,
 	CONNECT_VARIABLE_DECIMAL, /* a struct of scale and value */
+	CONNECT_POINT, /* a struct of x, y, wkb and srid */
 	CONNECT_ARRAY,
 	CONNECT_STRUCT, /* of a record; no column has it */
 };
@@ -57,8 +60,8 @@ struct connect_value {
 	union {
 		bool b;
 		int64_t i;
-		struct slice s; /* texts, bytes, floats as text; of arrays what
-				   stands between the braces */
+		struct slice s; /* texts, bytes, floats as text; of arrays and
+				   points what stands between the brackets */
 	};
 	int32_t scale; /* CONNECT_VARIABLE_DECIMAL, beside s */
 };
@@ -69,9 +72,10 @@ struct connect_type {
 		       struct buf *scratch, struct connect_value *out);
 	const char *name; /* semantic; NULL: none */
 	int32_t precision, scale; /* Decimal; precision 0: not known */
-	int32_t length;		  /* of bits */
+	int32_t length;		  /* of bits, or of a fraction of a second */
 	int64_t unit_us; /* of a time that is a number; 0: nanoseconds */
 	enum binary_mode binary;
+	struct slice labels; /* of an enum; the column's */
 	struct connect_type *element; /* CONNECT_ARRAY */
 };
 
@@ -82,11 +86,20 @@ void connect_type_of(const struct column *col, const struct connect_modes *m,
 
 /* What `out` points to is in v or in scratch, which is overwritten.  -1 with
  * CODE_event_rejected when the type cannot carry the value.  An unchanged value
- * becomes `unavailable` where a text or bytes can stand, else null. */
+ * becomes `unavailable` where a text or bytes can stand, a list of it
+ * where texts can, else null. */
 int connect_convert(const struct connect_type *t, const struct column *col,
-		    const struct value *v, struct slice unavailable,
+		    const struct value *v, const struct connect_modes *m,
 		    struct buf scratch[2], struct connect_value *out,
 		    struct err *e) MUST_CHECK;
+
+/* Bytes as text; BINARY_BYTES as base64, which is what JSON has for them. */
+void connect_put_bytes(struct buf *b, enum binary_mode mode, struct slice s);
+/* A float of the server's text. */
+double connect_double(struct slice text);
+/* Of a CONNECT_POINT's s: the well-known binary form (ISO 19125-1, little endian). */
+#define CONNECT_WKB_BYTES 21
+void connect_wkb(struct slice text, uint8_t out[CONNECT_WKB_BYTES]);
 
 /* Elements of a CONNECT_ARRAY one after the other: *rest begins as the array's
  * s.  1 with *out, 0 at the end, -1 with err set. */

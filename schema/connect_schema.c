@@ -26,7 +26,7 @@ static const struct connect_field source_fields[] = {
 	OPTIONAL("ts_ns", INT64),     REQUIRED("schema", STRING),
 	REQUIRED("table", STRING),    OPTIONAL("txId", INT64),
 	OPTIONAL("lsn", INT64),	      OPTIONAL("xmin", INT64),
-	OPTIONAL("origin", STRING),
+	OPTIONAL("origin", STRING),  OPTIONAL("origin_lsn", INT64),
 };
 
 #define SOURCE \
@@ -77,21 +77,36 @@ static const struct connect_field message_block[] = {
 	OPTIONAL("content", BYTES),
 };
 
-static const struct connect_field message_fields[] = {
-	REQUIRED("op", STRING),
-	OPTIONAL("ts_ms", INT64),
-	SOURCE,
-	TRANSACTION,
-	{"message", {.kind = STRUCT, FIELDS(message_block),
-		     .name = "io.debezium.connector.postgresql.Message"}},
-	LEAT,
+static const struct connect_field text_message_block[] = {
+	OPTIONAL("prefix", STRING),
+	OPTIONAL("content", STRING),
 };
 
-const struct connect_schema connect_message = {
-	.kind = STRUCT,
-	FIELDS(message_fields),
-	.name = "io.debezium.connector.postgresql.MessageValue",
+#define MESSAGE_FIELDS(block) \
+	REQUIRED("op", STRING), OPTIONAL("ts_ms", INT64), SOURCE, TRANSACTION, \
+	{"message", {.kind = STRUCT, FIELDS(block), .version = 1, \
+		     .name = "io.debezium.connector.postgresql.Message"}}, \
+	LEAT
+
+static const struct connect_field message_fields[] = {
+	MESSAGE_FIELDS(message_block)
 };
+
+static const struct connect_field text_message_fields[] = {
+	MESSAGE_FIELDS(text_message_block)
+};
+
+#define MESSAGE(fields) \
+	{.kind = STRUCT, FIELDS(fields), .version = 1, \
+	 .name = "io.debezium.connector.postgresql.MessageValue"}
+
+const struct connect_schema *connect_message(enum binary_mode content)
+{
+	static const struct connect_schema bytes = MESSAGE(message_fields);
+	static const struct connect_schema texts = MESSAGE(text_message_fields);
+
+	return content == BINARY_BYTES ? &bytes : &texts;
+}
 
 static const struct connect_field message_key[] = {OPTIONAL("prefix", STRING)};
 
@@ -99,11 +114,19 @@ const struct connect_schema connect_message_key = {
 	.kind = STRUCT,
 	FIELDS(message_key),
 	.name = "io.debezium.connector.postgresql.MessageKey",
+	.version = 1,
 };
 
 static const struct connect_field variable_decimal[] = {
 	REQUIRED("scale", INT32),
 	REQUIRED("value", BYTES),
+};
+
+static const struct connect_field point[] = {
+	REQUIRED("x", FLOAT64),
+	REQUIRED("y", FLOAT64),
+	OPTIONAL("wkb", BYTES),
+	OPTIONAL("srid", INT32),
 };
 
 static const struct connect_field envelope_fields[] = {
@@ -117,6 +140,27 @@ static const struct connect_field envelope_fields[] = {
 	OPTIONAL("ts_ns", INT64),
 	LEAT,
 };
+
+/* --- names -------------------------------------------------------------- */
+
+bool connect_in_topic(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+void connect_topic_part(struct buf *b, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		uint8_t c = (uint8_t)s.p[i];
+
+		if ((c & 0xc0) == 0x80) /* inside of a character */
+			continue;
+		buf_u8(b, connect_in_topic(s.p[i]) ? c : '_');
+		if (c >= 0xf0)
+			buf_u8(b, '_');
+	}
+}
 
 /* --- trees ------------------------------------------------------------- */
 
@@ -132,12 +176,27 @@ static const char *join(struct arena *a, const char *left, const char *right)
 	return p;
 }
 
+static const char *labels(const struct connect_type *t, struct arena *a)
+{
+	struct buf b = BUF_INIT;
+	struct slice kept;
+
+	buf_text(&b, "\"allowed\":");
+	json_quoted(&b, t->labels);
+	kept = slice_dup(a, buf_get(&b));
+	a->failed |= b.failed;
+	buf_fini(&b);
+	return kept.p;
+}
+
 static const char *parameters(const struct connect_type *t, struct arena *a)
 {
 	char out[96] = "";
 
 	if (t->name == NULL)
 		return NULL;
+	if (t->labels.n > 0)
+		return labels(t, a);
 	if (strcmp(t->name, "org.apache.kafka.connect.data.Decimal") == 0 &&
 	    t->precision > 0)
 		snprintf(out, sizeof(out),
@@ -168,6 +227,12 @@ struct connect_schema connect_column_schema(const struct connect_type *t,
 		s.kind = CONNECT_STRUCT;
 		s.fields = variable_decimal;
 		s.nfields = countof(variable_decimal);
+		s.doc = "Variable scaled decimal";
+	} else if (t->kind == CONNECT_POINT) {
+		s.kind = CONNECT_STRUCT;
+		s.fields = point;
+		s.nfields = countof(point);
+		s.doc = "Geometry (POINT)";
 	} else if (t->kind == CONNECT_ARRAY) {
 		item = arena_new(a, struct connect_schema);
 		if (item != NULL)
@@ -239,6 +304,8 @@ void connect_schema_json(struct buf *b, const struct connect_schema *s,
 		put_member(b, "name", s->name);
 	if (s->version > 0)
 		buf_printf(b, ",\"version\":%d", s->version);
+	if (s->doc != NULL)
+		put_member(b, "doc", s->doc);
 	if (s->params != NULL)
 		buf_printf(b, ",\"parameters\":{%s}", s->params);
 	if (s->dflt != NULL)

@@ -17,6 +17,7 @@ struct connect_schema {
 	int version;	    /* 0: none */
 	const char *params; /* JSON members; NULL: none */
 	const char *dflt;   /* JSON; NULL: none */
+	const char *doc;    /* NULL: none */
 	int32_t precision, scale; /* of a Decimal */
 	const struct connect_field *fields; /* CONNECT_STRUCT */
 	size_t nfields;
@@ -31,13 +32,19 @@ struct connect_field {
 /* The schema of a column of that type; texts in the arena. */
 struct connect_schema connect_column_schema(const struct connect_type *t,
 					    bool is_optional, struct arena *a);
+/* A part of a topic's name and so of a schema's: letters, digits, dots, dashes and
+ * underscores; what else there is becomes underscores, as many as UTF-16 has units,
+ * as Debezium counts them. */
+bool connect_in_topic(char c);
+void connect_topic_part(struct buf *b, struct slice s);
 /* Envelope and key of a table: fields are the columns' and live in the arena,
  * whose flag tells of a lack of memory. */
 struct connect_schema connect_envelope(const char *table_name,
 				       const struct connect_field *columns,
 				       size_t ncolumns, struct arena *a);
-/* Of logical messages. */
-extern const struct connect_schema connect_message, connect_message_key;
+/* Of logical messages, whose content is bytes or text. */
+extern const struct connect_schema connect_message_key;
+const struct connect_schema *connect_message(enum binary_mode content);
 
 /* {"type":"struct",...,"field":"before"}; field may be NULL. */
 void connect_schema_json(struct buf *b, const struct connect_schema *s,

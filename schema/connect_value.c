@@ -2,6 +2,9 @@
 #include "config.h"
 #include "schema/connect_value.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "base/json.h"
 #include "schema/decimal.h"
 #include "schema/temporal.h"
@@ -184,19 +187,36 @@ int connect_to_iso_time(const struct connect_type *t, struct slice text,
 	return 0;
 }
 
+/* Zeros behind a time of day, up to n digits of a second. */
+static void fill_fraction(struct buf *b, size_t start, size_t n)
+{
+	size_t whole = sizeof("12:34:56") - 1, digits = 0;
+
+	if (b->failed || n == 0)
+		return;
+	if (b->n - start > whole)
+		digits = b->n - start - whole - 1;
+	else
+		buf_u8(b, '.');
+	for (; digits < n; digits++)
+		buf_u8(b, '0');
+}
+
 int connect_to_iso_timestamp(const struct connect_type *t, struct slice text,
 			     struct buf *scratch, struct connect_value *out)
 {
 	struct moment m;
 	enum temporal is = temporal_timestamp(text, &m);
+	size_t start;
 
-	(void)t;
 	if (is == TEMPORAL_BAD)
 		return -1;
 	if (is == TEMPORAL_OK) {
 		temporal_print_date(scratch, &m);
 		buf_u8(scratch, 'T');
+		start = scratch->n;
 		temporal_print_time(scratch, m.us);
+		fill_fraction(scratch, start, (size_t)t->length);
 		buf_u8(scratch, 'Z');
 	}
 	out->s = is == TEMPORAL_OK ? buf_get(scratch) : text;
@@ -268,6 +288,21 @@ static void put_hex(struct buf *b, struct slice s)
 	}
 }
 
+void connect_put_bytes(struct buf *b, enum binary_mode mode, struct slice s)
+{
+	size_t start = b->n;
+
+	if (mode == BINARY_HEX)
+		put_hex(b, s);
+	else
+		json_base64(b, s);
+	for (size_t i = start; mode == BINARY_BASE64_URL && i < b->n; i++) {
+		char *c = &b->p[i];
+
+		*c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+	}
+}
+
 /* Bytes, as they are or as text. */
 int connect_to_bytes(const struct connect_type *t, struct slice text,
 		     struct buf *scratch, struct connect_value *out)
@@ -278,16 +313,7 @@ int connect_to_bytes(const struct connect_type *t, struct slice text,
 		out->s = text;
 		return 0;
 	}
-	if (t->binary == BINARY_HEX)
-		put_hex(scratch, text);
-	else
-		json_base64(scratch, text);
-	for (size_t i = start; t->binary == BINARY_BASE64_URL && i < scratch->n;
-	     i++) {
-		char *c = &scratch->p[i];
-
-		*c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
-	}
+	connect_put_bytes(scratch, t->binary, text);
 	out->s = (struct slice){scratch->p + start, scratch->n - start};
 	return 0;
 }
@@ -345,6 +371,135 @@ int connect_to_list(const struct connect_type *t, struct slice text,
 	return quoted ? -1 : 0;
 }
 
+/* strtod() reads it in the C locale. */
+double connect_double(struct slice s)
+{
+	char text[64];
+
+	if (s.n >= sizeof(text))
+		s.n = sizeof(text) - 1;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	return strtod(text, NULL);
+}
+
+/* More digits than a double has are not carried along: the fewest that read back
+ * as the same one, or the infinity. */
+int connect_to_double(const struct connect_type *t, struct slice text,
+		      struct buf *scratch, struct connect_value *out)
+{
+	int digits = 15;
+	size_t n;
+	double d;
+
+	out->s = text;
+	if (text.n <= 15)
+		return 0;
+	(void)t;
+	buf_slice(scratch, text);
+	buf_u8(scratch, '\0');
+	if (scratch->failed)
+		return 0;
+	d = strtod(scratch->p, NULL);
+	if (isinf(d)) {
+		out->s = d > 0 ? SLICE("Infinity") : SLICE("-Infinity");
+		return 0;
+	}
+	do {
+		scratch->n = 0;
+		buf_printf(scratch, "%.*g", digits, d);
+		n = scratch->n;
+		buf_u8(scratch, '\0');
+	} while (digits++ < 17 && !scratch->failed && strtod(scratch->p, NULL) != d);
+	out->s = (struct slice){scratch->p, n};
+	return 0;
+}
+
+static void put_le64(uint8_t *out, double d)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &d, sizeof(bits));
+	for (int i = 0; i < 8; i++)
+		out[i] = (uint8_t)(bits >> 8 * i);
+}
+
+void connect_wkb(struct slice text, uint8_t out[CONNECT_WKB_BYTES])
+{
+	static const uint8_t head[5] = {1, 1, 0, 0, 0}; /* little endian, point */
+	struct slice y = text, x = slice_cut(&y, ',');
+
+	memcpy(out, head, sizeof(head));
+	put_le64(out + 5, connect_double(x));
+	put_le64(out + 13, connect_double(y));
+}
+
+/* "(1.5,2)": what stands between the parentheses. */
+int connect_to_point(const struct connect_type *t, struct slice text,
+		     struct buf *scratch, struct connect_value *out)
+{
+	(void)t, (void)scratch;
+	if (text.n < 2 || text.p[0] != '(' || text.p[text.n - 1] != ')' ||
+	    memchr(text.p, ',', text.n) == NULL)
+		return -1;
+	out->s = (struct slice){text.p + 1, text.n - 2};
+	return 0;
+}
+
+/* One "..." from the front of *rest, escaped by backslashes, as JSON. */
+static bool put_hstore_word(struct slice *rest, struct buf *b)
+{
+	struct slice word = *rest;
+	size_t i = 1;
+
+	if (word.n == 0 || word.p[0] != '"')
+		return false;
+	buf_u8(b, '"');
+	for (; i < word.n && word.p[i] != '"'; i++) {
+		i += word.p[i] == '\\' && i + 1 < word.n;
+		json_escaped(b, (struct slice){word.p + i, 1});
+	}
+	buf_u8(b, '"');
+	*rest = (struct slice){word.p + i + 1, i < word.n ? word.n - i - 1 : 0};
+	return i < word.n;
+}
+
+static bool skip_word(struct slice *rest, const char *word)
+{
+	if (!slice_has_prefix(*rest, word))
+		return false;
+	rest->p += strlen(word);
+	rest->n -= strlen(word);
+	return true;
+}
+
+/* "a"=>"1", "b"=>NULL: an object of strings and nulls. */
+int connect_to_hstore(const struct connect_type *t, struct slice text,
+		      struct buf *scratch, struct connect_value *out)
+{
+	struct slice rest = text;
+
+	(void)t;
+	buf_u8(scratch, '{');
+	while (rest.n > 0) {
+		if (rest.p != text.p) {
+			if (!skip_word(&rest, ", "))
+				return -1;
+			buf_u8(scratch, ',');
+		}
+		if (!put_hstore_word(&rest, scratch) || !skip_word(&rest, "=>"))
+			return -1;
+		buf_u8(scratch, ':');
+		if (skip_word(&rest, "NULL"))
+			buf_text(scratch, "null");
+		else if (!put_hstore_word(&rest, scratch))
+			return -1;
+	}
+	buf_u8(scratch, '}');
+	out->s = buf_get(scratch);
+	return 0;
+}
+
 /* --- values ----------------------------------------------------------- */
 
 static int refuse(const struct connect_type *t, const struct column *col,
@@ -370,17 +525,24 @@ static int convert_text(const struct connect_type *t, const struct column *col,
 	return scratch->failed ? err_no_memory(e) : 0;
 }
 
-static void unchanged(const struct connect_type *t, struct slice unavailable,
-		      struct connect_value *out)
+static void unchanged(const struct connect_type *t,
+		      const struct connect_modes *m, struct connect_value *out)
 {
-	out->is_null = unavailable.p == NULL ||
-		       (t->convert != connect_to_text && t->convert != connect_to_bytes);
+	bool is_list = t->kind == CONNECT_ARRAY &&
+		       t->element->kind == CONNECT_STRING &&
+		       t->element->convert == connect_to_text;
+	bool is_text = t->kind == CONNECT_STRING &&
+		       (t->convert == connect_to_text ||
+			t->convert == connect_to_hstore);
+
+	out->is_null = m->unavailable.p == NULL ||
+		       (!is_list && !is_text && t->convert != connect_to_bytes);
 	if (!out->is_null)
-		out->s = unavailable;
+		out->s = is_list ? m->unavailable_item : m->unavailable;
 }
 
 int connect_convert(const struct connect_type *t, const struct column *col,
-		    const struct value *v, struct slice unavailable,
+		    const struct value *v, const struct connect_modes *m,
 		    struct buf scratch[2], struct connect_value *out,
 		    struct err *e)
 {
@@ -391,7 +553,7 @@ int connect_convert(const struct connect_type *t, const struct column *col,
 	case VALUE_NULL:
 		break;
 	case VALUE_UNCHANGED:
-		unchanged(t, unavailable, out);
+		unchanged(t, m, out);
 		break;
 	case VALUE_BOOL:
 		fits = t->kind == CONNECT_BOOLEAN;

@@ -25,6 +25,12 @@ static void put_number(struct buf *b, uint64_t v)
 		buf_u64(b, v);
 }
 
+/* With Debezium's values also its members. */
+static bool is_unfolded(const struct shown *s)
+{
+	return s->plan != NULL && s->plan->modes.unfold;
+}
+
 void debezium_source(struct buf *b, const struct shown *s)
 {
 	const struct event *ev = s->ev;
@@ -64,7 +70,11 @@ void debezium_source(struct buf *b, const struct shown *s)
 	if (txn->replicated_from.n > 0) {
 		json_lit(b, ",\"origin\":");
 		json_quoted(b, txn->replicated_from);
+	} else if (is_unfolded(s)) {
+		json_lit(b, ",\"origin\":null");
 	}
+	if (is_unfolded(s))
+		json_lit(b, ",\"origin_lsn\":null");
 	buf_u8(b, '}');
 }
 
@@ -119,12 +129,14 @@ static void put_leat(struct buf *b, const struct shown *s)
 	buf_u8(b, '}');
 }
 
-static void put_message(struct buf *b, const struct message *m)
+static void put_message(struct buf *b, const struct shown *s)
 {
+	const struct message *m = s->ev->message;
+
 	json_lit(b, ",\"message\":{\"prefix\":");
 	json_quoted(b, m->prefix);
 	json_lit(b, ",\"content\":\"");
-	json_base64(b, m->content);
+	connect_put_bytes(b, s->plan->modes.binary, m->content);
 	json_lit(b, "\"}");
 }
 
@@ -133,7 +145,7 @@ static void put_special(struct buf *b, const struct shown *s)
 {
 	switch (s->op) {
 	case OP_MESSAGE:
-		put_message(b, s->ev->message);
+		put_message(b, s);
 		break;
 	case OP_SCHEMA:
 		json_lit(b, ",\"schema_change\":");
@@ -148,8 +160,26 @@ static void put_special(struct buf *b, const struct shown *s)
 	}
 }
 
+/* With Debezium's values also its members: a message has no rows, and one time. */
+static void put_bare_message(struct buf *b, const struct shown *s)
+{
+	json_lit(b, "{\"op\":\"m\",\"ts_ms\":");
+	json_ms(b, s->ev->read_us);
+	json_lit(b, ",\"source\":");
+	debezium_source(b, s);
+	json_lit(b, ",\"transaction\":");
+	put_transaction(b, s->ev);
+	put_message(b, s);
+	put_leat(b, s);
+	buf_u8(b, '}');
+}
+
 void debezium_value(struct buf *b, const struct shown *s)
 {
+	if (is_unfolded(s) && s->op == OP_MESSAGE) {
+		put_bare_message(b, s);
+		return;
+	}
 	json_lit(b, "{\"before\":");
 	json_image(b, s, s->before);
 	json_lit(b, ",\"after\":");

@@ -42,7 +42,7 @@ struct encoder {
 	bool has_shapes; /* the plan is not what VALUES says anyway */
 	struct map shapes; /* by the table's address */
 	struct shape *last; /* that was looked up */
-	struct buf scratch;
+	struct buf scratch, item; /* item: of the plan's */
 	struct encoder_registry registry;
 	uint32_t message_id, message_key_id; /* 0: not registered yet */
 };
@@ -86,11 +86,15 @@ static void make_plan(struct encoder *enc, const struct encoding *how)
 	m->binary = (enum binary_mode)mode(how->binary, BINARY_BYTES);
 	m->interval = (enum interval_mode)mode(
 		how->interval, as_debezium ? INTERVAL_NUMERIC : INTERVAL_TEXT);
-	m->lists = as_debezium;
+	m->unfold = as_debezium;
 	if (how->unavailable != NULL)
 		m->unavailable = slice_of(how->unavailable);
 	else if (is_compat)
 		m->unavailable = SLICE("__debezium_unavailable_value");
+	if (m->unavailable.p != NULL) {
+		json_quoted(&enc->item, m->unavailable);
+		m->unavailable_item = buf_get(&enc->item);
+	}
 	enc->plan.whole = as_debezium || m->unavailable.p != NULL;
 	enc->plan.schemas = how->schemas || is_avro;
 	enc->plan.avro = is_avro;
@@ -108,6 +112,10 @@ struct encoder *encoder_new(const struct encoding *how,
 		return NULL;
 	enc->format = (enum format)how->format;
 	make_plan(enc, how);
+	if (enc->item.failed) {
+		encoder_free(enc);
+		return NULL;
+	}
 	if (reg != NULL)
 		enc->registry = *reg;
 	return enc;
@@ -132,6 +140,7 @@ void encoder_free(struct encoder *enc)
 		return;
 	forget_shapes(enc);
 	buf_fini(&enc->scratch);
+	buf_fini(&enc->item);
 	free(enc);
 }
 
@@ -276,7 +285,7 @@ static void put_schema(struct buf *b, const struct connect_schema *schema)
 }
 
 static void put_key(struct buf *b, const struct shown *s,
-		    const struct encoder *enc)
+		    const struct encoder *enc, struct record *rec)
 {
 	size_t start = b->n, payload;
 
@@ -288,7 +297,9 @@ static void put_key(struct buf *b, const struct shown *s,
 	put_plain_key(b, s, enc->format == FORMAT_ROW ? COLUMNS_FLAT : 0);
 	if (b->n == payload)
 		b->n = start;
-	else if (payload > start)
+	rec->name_at = payload;
+	rec->name_n = b->n > payload ? b->n - payload : 0;
+	if (b->n > start && payload > start)
 		buf_u8(b, '}');
 }
 
@@ -304,7 +315,7 @@ static int register_message(struct encoder *enc, struct err *e)
 	connect_schema_avro(&b, &connect_message_key);
 	rc = register_schema(enc, NULL, true, buf_get(&b), &enc->message_key_id, e);
 	b.n = 0;
-	connect_schema_avro(&b, &connect_message);
+	connect_schema_avro(&b, connect_message(enc->plan.modes.binary));
 	if (rc == 0)
 		rc = register_schema(enc, NULL, false, buf_get(&b),
 				     &enc->message_id, e);
@@ -328,7 +339,7 @@ static void put_value(struct buf *b, const struct shown *s,
 		return;
 	}
 	if (enc->plan.schemas && s->op == OP_MESSAGE)
-		put_schema(b, &connect_message);
+		put_schema(b, connect_message(enc->plan.modes.binary));
 	else if (enc->plan.schemas && is_own)
 		json_lit(b, "{\"schema\":null,\"payload\":");
 	else if (enc->plan.schemas)
@@ -358,6 +369,10 @@ static void put_avro(const struct encoder *enc, const struct shown *s,
 	else
 		avro_value(b, s, s->shape->value_id);
 	rec->value_n = b->n - rec->value_at;
+	rec->name_at = b->n;
+	if (s->branch != 0)
+		put_plain_key(b, s, 0);
+	rec->name_n = b->n - rec->name_at;
 }
 
 static void put_record(const struct encoder *enc, const struct shown *s,
@@ -373,7 +388,7 @@ static void put_record(const struct encoder *enc, const struct shown *s,
 	rec = &out->rec[out->n++];
 	rec->branch = s->branch;
 	rec->key_at = b->n;
-	put_key(b, s, enc);
+	put_key(b, s, enc, rec);
 	rec->key_n = b->n - rec->key_at;
 	rec->value_at = b->n;
 	put_value(b, s, enc);
@@ -393,6 +408,7 @@ int encode_event(struct encoder *enc, const struct event *ev,
 		.op = ev->op,
 		.before = ev->before_kind == BEFORE_NONE ? NULL : ev->before,
 		.after = ev->after,
+		.plan = &enc->plan,
 		.scratch = &enc->scratch,
 		.err = e,
 	};

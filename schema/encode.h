@@ -61,6 +61,7 @@ extern const char *const encoding_compats[], *const encoding_decimals[],
 struct record {
 	size_t key_at, key_n; /* in bytes; key_n = 0: no key */
 	size_t value_at, value_n;
+	size_t name_at, name_n; /* of a branch: the key as JSON without schema */
 	char branch; /* 'd', 'i' or 0 */
 };
 

@@ -209,6 +209,21 @@ void json_column_name(struct buf *b, const struct table *tab, uint32_t i,
 	buf_u8(b, '"');
 }
 
+static void put_point(struct buf *b, struct slice text)
+{
+	struct slice y = text, x = slice_cut(&y, ',');
+	uint8_t wkb[CONNECT_WKB_BYTES];
+
+	connect_wkb(text, wkb);
+	json_lit(b, "{\"x\":");
+	put_float(b, x);
+	json_lit(b, ",\"y\":");
+	put_float(b, y);
+	json_lit(b, ",\"wkb\":\"");
+	json_base64(b, (struct slice){(const char *)wkb, sizeof(wkb)});
+	json_lit(b, "\",\"srid\":null}");
+}
+
 /* As a value's type in the shape has it. */
 static void put_connect(struct buf *b, const struct connect_type *t,
 			const struct connect_value *v)
@@ -234,6 +249,9 @@ static void put_connect(struct buf *b, const struct connect_type *t,
 		buf_printf(b, "{\"scale\":%d,\"value\":\"", v->scale);
 		json_base64(b, v->s);
 		json_lit(b, "\"}");
+		break;
+	case CONNECT_POINT:
+		put_point(b, v->s);
 		break;
 	case CONNECT_BYTES:
 		buf_u8(b, '"');
@@ -270,7 +288,7 @@ void json_shown_value(struct buf *b, const struct shown *s, uint32_t i,
 	if (sh == NULL)
 		json_value(b, &s->ev->table->cols[i], v);
 	else if (connect_convert(&sh->types[i], &sh->tab->cols[i], v,
-				 sh->plan->modes.unavailable, sh->scratch, &out,
+				 &sh->plan->modes, sh->scratch, &out,
 				 s->err) != 0)
 		return;
 	else if (sh->types[i].kind == CONNECT_ARRAY && !out.is_null)

@@ -16,6 +16,7 @@ struct shown {
 	enum op op;
 	const struct value *before, *after; /* NULL: the record has none */
 	struct shape *shape; /* values by its types; NULL: as VALUES has them */
+	const struct shape_plan *plan; /* NULL: plain */
 	struct buf *scratch; /* overwritten */
 	struct err *err;     /* set when a value does not fit its type */
 };

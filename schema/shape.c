@@ -76,11 +76,11 @@ static const char *record_name(struct shape *sh, const char *suffix)
 	struct buf b = BUF_INIT;
 	const char *name;
 
-	buf_slice(&b, sh->source);
+	connect_topic_part(&b, sh->source);
 	buf_u8(&b, '.');
-	buf_slice(&b, sh->tab->schema);
+	connect_topic_part(&b, sh->tab->schema);
 	buf_u8(&b, '.');
-	buf_slice(&b, sh->tab->name);
+	connect_topic_part(&b, sh->tab->name);
 	buf_text(&b, suffix);
 	name = slice_dup(&sh->arena, buf_get(&b)).p;
 	sh->arena.failed |= b.failed;

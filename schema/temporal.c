@@ -255,32 +255,22 @@ void temporal_print_time(struct buf *b, int64_t us)
 	print_fraction(b, us % 1000000);
 }
 
-static void print_part(struct buf *b, int64_t v, char unit)
-{
-	if (v == 0)
-		return;
-	buf_i64(b, v);
-	buf_u8(b, (uint8_t)unit);
-}
-
 void temporal_print_interval(struct buf *b, const struct interval *iv)
 {
 	int64_t s = iv->us / 1000000, fraction = iv->us % 1000000;
-	size_t start;
 
 	buf_u8(b, 'P');
-	start = b->n;
-	print_part(b, iv->months / 12, 'Y');
-	print_part(b, iv->months % 12, 'M');
-	print_part(b, iv->days, 'D');
-	if (iv->us == 0 && b->n > start)
-		return;
-	buf_u8(b, 'T');
-	print_part(b, s / 3600, 'H');
-	print_part(b, s / 60 % 60, 'M');
-	if (iv->us != 0 && s % 60 == 0 && fraction == 0)
-		return;
-	if (iv->us < 0 && s % 60 == 0 && fraction != 0)
+	buf_i64(b, iv->months / 12);
+	buf_u8(b, 'Y');
+	buf_i64(b, iv->months % 12);
+	buf_u8(b, 'M');
+	buf_i64(b, iv->days);
+	buf_text(b, "DT");
+	buf_i64(b, s / 3600);
+	buf_u8(b, 'H');
+	buf_i64(b, s / 60 % 60);
+	buf_u8(b, 'M');
+	if (fraction < 0 && s % 60 == 0)
 		buf_u8(b, '-');
 	buf_i64(b, s % 60);
 	print_fraction(b, fraction < 0 ? -fraction : fraction);

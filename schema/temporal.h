@@ -46,7 +46,7 @@ bool temporal_since_epoch(const struct moment *m, int64_t unit_us, int64_t *out)
 void temporal_print_date(struct buf *b, const struct moment *m);
 /* "12:34:56.789": no fraction when it is 0, no zeros at its end. */
 void temporal_print_time(struct buf *b, int64_t us);
-/* "P1Y2M-3DT4H5M6.7S", "PT0S" when nothing is in it. */
+/* "P1Y2M-3DT4H5M6.7S": each part, also when it is 0, as Debezium has it. */
 void temporal_print_interval(struct buf *b, const struct interval *iv);
 
 #endif

@@ -48,7 +48,6 @@ static int add_tombstone(struct kafka_records *c, const struct kafka_out *of,
 		return -1;
 	*out = same;
 	out->is_tombstone = true;
-	out->with_n = 0;
 	return 0;
 }
 
@@ -64,8 +63,8 @@ static void add_header(struct kafka_out *out, size_t at,
 	const struct record *other = &enc->rec[1 - i];
 
 	out->header = enc->rec[i].branch == 'd' ? NEW_KEY : OLD_KEY;
-	out->with_at = at + other->key_at;
-	out->with_n = other->key_n;
+	out->with_at = at + other->name_at;
+	out->with_n = other->name_n;
 }
 
 static int check_size(size_t most, const struct kafka_route *r,

@@ -6,38 +6,27 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "schema/connect_schema.h"
 #include "sinks/kafka_admin.h"
 
 #define TOPIC_MOST 249
 
 /* --- names -------------------------------------------------------------- */
 
-static bool is_allowed(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-}
-
-static void put_part(struct buf *out, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		buf_u8(out, (uint8_t)(is_allowed(s.p[i]) ? s.p[i] : '_'));
-}
-
 /* False for a word that means nothing here. */
 static bool put_word(struct buf *out, struct slice word, const char *pipeline,
 		     const struct origin *o, const struct table *tab)
 {
 	if (slice_is(word, "pipeline"))
-		put_part(out, slice_of(pipeline));
+		connect_topic_part(out, slice_of(pipeline));
 	else if (o != NULL && slice_is(word, "source"))
-		put_part(out, o->name);
+		connect_topic_part(out, o->name);
 	else if (o != NULL && slice_is(word, "db"))
-		put_part(out, o->db);
+		connect_topic_part(out, o->db);
 	else if (tab != NULL && slice_is(word, "schema"))
-		put_part(out, tab->schema);
+		connect_topic_part(out, tab->schema);
 	else if (tab != NULL && slice_is(word, "table"))
-		put_part(out, tab->name);
+		connect_topic_part(out, tab->name);
 	else
 		return false;
 	return true;
@@ -54,7 +43,7 @@ int kafka_topic_name(const char *template, const char *pipeline,
 		struct slice text = slice_cut(&rest, '{'), word;
 
 		for (size_t i = 0; i < text.n; i++)
-			if (!is_allowed(text.p[i]))
+			if (!connect_in_topic(text.p[i]))
 				return err_set(e, CODE_sink_config,
 					       "topic \"%s\": no name of a topic may have \"%c\"",
 					       template, text.p[i]);

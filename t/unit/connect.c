@@ -11,7 +11,7 @@ static const struct connect_modes defaults = {
 	.decimal = DECIMAL_PRECISE,
 	.time = TIME_ADAPTIVE,
 	.interval = INTERVAL_NUMERIC,
-	.lists = true,
+	.unfold = true,
 };
 static struct buf scratch[2], shown;
 
@@ -74,7 +74,7 @@ static void becomes(const struct connect_modes *m, enum type type,
 	arena_init(&a, 256);
 	shown.n = 0;
 	connect_type_of(&col, m, &a, &t);
-	rc = connect_convert(&t, &col, &v, (struct slice){0}, scratch, &out, &e);
+	rc = connect_convert(&t, &col, &v, m, scratch, &out, &e);
 	if (rc == 0 && t.kind == CONNECT_ARRAY)
 		rc = show_list(&t, &col, out.s, &e);
 	else if (rc == 0)
@@ -205,8 +205,11 @@ static void timestamps(void)
 	becomes(&m, TYPE_TIMESTAMP, plain, "-infinity", TIME("MicroTimestamp"), "-9223372036832400000");
 	becomes(&m, TYPE_TIMESTAMP, plain, "294276-12-31 23:59:59.999999", TIME("MicroTimestamp"), NULL);
 	becomes(&m, TYPE_TIMESTAMP, "timestamp(0) without time zone", "294276-12-31 23:59:59", TIME("Timestamp"), "9224318015999000");
-	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp with time zone", "2024-01-01 00:00:00.5+00", TIME("ZonedTimestamp"), "2024-01-01T00:00:00.5Z");
-	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp with time zone", "0044-03-15 00:00:00+00 BC", TIME("ZonedTimestamp"), "-0043-03-15T00:00:00Z");
+	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp with time zone", "2024-01-01 00:00:00.5+00", TIME("ZonedTimestamp"), "2024-01-01T00:00:00.500000Z");
+	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp(3) with time zone", "2024-01-01 00:00:00.5+00", TIME("ZonedTimestamp"), "2024-01-01T00:00:00.500Z");
+	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp(0) with time zone", "2024-01-01 00:00:00+00", TIME("ZonedTimestamp"), "2024-01-01T00:00:00Z");
+	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp(999999999) with time zone", "2024-01-01 00:00:00+00", TIME("ZonedTimestamp"), "2024-01-01T00:00:00.000000Z");
+	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp with time zone", "0044-03-15 00:00:00+00 BC", TIME("ZonedTimestamp"), "-0043-03-15T00:00:00.000000Z");
 	becomes(&m, TYPE_TIMESTAMPTZ, "timestamp with time zone", "infinity", TIME("ZonedTimestamp"), "infinity");
 	m.time = TIME_NANOSECONDS;
 	becomes(&m, TYPE_TIMESTAMP, plain, "2024-01-01 00:00:00.000001", TIME("NanoTimestamp"), "1704067200000001000");
@@ -227,11 +230,31 @@ static void intervals(void)
 	becomes(&m, TYPE_INTERVAL, "interval", "1 fortnight", TIME("MicroDuration"), NULL);
 	m.interval = INTERVAL_STRING;
 	becomes(&m, TYPE_INTERVAL, "interval", "1 year 2 mons 3 days 04:05:06.78", TIME("Interval"), "P1Y2M3DT4H5M6.78S");
-	becomes(&m, TYPE_INTERVAL, "interval", "10 mons 3 days -04:05:06.789", TIME("Interval"), "P10M3DT-4H-5M-6.789S");
-	becomes(&m, TYPE_INTERVAL, "interval", "-00:00:00.5", TIME("Interval"), "PT-0.5S");
-	becomes(&m, TYPE_INTERVAL, "interval", "00:00:00", TIME("Interval"), "PT0S");
-	becomes(&m, TYPE_INTERVAL, "interval", "1 day", TIME("Interval"), "P1D");
-	becomes(&m, TYPE_INTERVAL, "interval", "02:00:00", TIME("Interval"), "PT2H");
+	becomes(&m, TYPE_INTERVAL, "interval", "10 mons 3 days -04:05:06.789", TIME("Interval"), "P0Y10M3DT-4H-5M-6.789S");
+	becomes(&m, TYPE_INTERVAL, "interval", "-00:00:00.5", TIME("Interval"), "P0Y0M0DT0H0M-0.5S");
+	becomes(&m, TYPE_INTERVAL, "interval", "00:00:00", TIME("Interval"), "P0Y0M0DT0H0M0S");
+	becomes(&m, TYPE_INTERVAL, "interval", "1 day", TIME("Interval"), "P0Y0M1DT0H0M0S");
+	becomes(&m, TYPE_INTERVAL, "interval", "02:00:00", TIME("Interval"), "P0Y0M0DT2H0M0S");
+}
+
+static void by_name(void)
+{
+	struct connect_modes m = defaults;
+
+	becomes(&m, TYPE_OTHER, "ltree", "a.b", "io.debezium.data.Ltree", "a.b");
+	becomes(&m, TYPE_OTHER, "tsvector", "'a':1", "io.debezium.data.Tsvector", "'a':1");
+	becomes(&m, TYPE_ENUM, "mood", "sad", "io.debezium.data.Enum", "sad");
+	becomes(&m, TYPE_OTHER, "point", "(1.5,2)", "io.debezium.data.geometry.Point", "1.5,2");
+	becomes(&m, TYPE_OTHER, "point", "1.5,2", "io.debezium.data.geometry.Point", NULL);
+	becomes(&m, TYPE_OTHER, "ext.hstore", "\"a\"=>\"1\", \"b\\\"\"=>NULL", "io.debezium.data.Json", "{\"a\":\"1\",\"b\\\"\":null}");
+	becomes(&m, TYPE_OTHER, "hstore", "", "io.debezium.data.Json", "{}");
+	becomes(&m, TYPE_OTHER, "hstore", "\"a\"=>", "io.debezium.data.Json", NULL);
+	becomes(&m, TYPE_OTHER, "hstore", "\"a", "io.debezium.data.Json", NULL);
+	m.unfold = false;
+	becomes(&m, TYPE_OTHER, "hstore", "\"a\"=>\"1\"", NULL, "\"a\"=>\"1\"");
+	m.decimal = DECIMAL_DOUBLE;
+	becomes(&m, TYPE_DECIMAL, "numeric", "12345678901234567890.5", NULL, "1.2345678901234567e+19");
+	becomes(&m, TYPE_DECIMAL, "numeric", "0.1000000000000000000000000000", NULL, "0.1");
 }
 
 static void others(void)
@@ -270,7 +293,7 @@ static void lists(void)
 	becomes(&m, TYPE_ARRAY, "box[]", "{(1,1),(0,0);(2,2),(1,1)}", NULL, "{(1,1),(0,0);(2,2),(1,1)}");
 	m.binary = BINARY_HEX;
 	becomes(&m, TYPE_ARRAY, "bytea[]", "{\"\\\\xff01\"}", NULL, "ff01|");
-	m.lists = false;
+	m.unfold = false;
 	becomes(&m, TYPE_ARRAY, "integer[]", "{{1,2}}", NULL, "{{1,2}}");
 }
 
@@ -285,21 +308,21 @@ static void numbers(void)
 	struct err e = ERR_INIT;
 
 	connect_type_of(&col, &m, NULL, &t);
-	ok(connect_convert(&t, &col, &v, (struct slice){0}, scratch, &out, &e) == 0 &&
+	ok(connect_convert(&t, &col, &v, &m, scratch, &out, &e) == 0 &&
 		   out.s.n == 9 && (uint8_t)out.s.p[1] == 0xff,
 	   "2^64 - 1 is a decimal of nine bytes");
 	m.decimal = DECIMAL_STRING;
 	connect_type_of(&col, &m, NULL, &t);
-	ok(connect_convert(&t, &col, &v, (struct slice){0}, scratch, &out, &e) == 0 &&
+	ok(connect_convert(&t, &col, &v, &m, scratch, &out, &e) == 0 &&
 		   slice_is(out.s, "18446744073709551615"),
 	   "or a text");
 	col.type = TYPE_UINT32;
 	v.u = UINT32_MAX;
 	connect_type_of(&col, &m, NULL, &t);
-	ok(connect_convert(&t, &col, &v, (struct slice){0}, scratch, &out, &e) == 0 &&
+	ok(connect_convert(&t, &col, &v, &m, scratch, &out, &e) == 0 &&
 		   out.i == UINT32_MAX, "2^32 - 1 is an int64");
 	v = (struct value){.tag = VALUE_BYTES, .s = SLICE("x")};
-	ok(connect_convert(&t, &col, &v, (struct slice){0}, scratch, &out, &e) != 0,
+	ok(connect_convert(&t, &col, &v, &m, scratch, &out, &e) != 0,
 	   "bytes in a column of numbers are refused: %s", e.msg);
 }
 
@@ -311,6 +334,7 @@ int main(void)
 	times();
 	timestamps();
 	intervals();
+	by_name();
 	others();
 	lists();
 	numbers();
