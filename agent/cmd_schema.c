@@ -192,6 +192,27 @@ static int show_table(struct cli *cli, struct show *s, bool is_diff)
 	return 0;
 }
 
+/* What on_schema_change has stopped the pipeline for. */
+static int accept(struct cli *cli, const char *pipeline, const char *table)
+{
+	struct err e = ERR_INIT;
+	struct buf out = BUF_INIT;
+	struct state *st = state_open(cli->conf->state_dir, pipeline, STATE_LOCK,
+				      true, &e);
+	int rc = -1;
+
+	if (st != NULL && state_accept(st, table, &out, &e) == 0) {
+		rc = out.n > 0 ? 0 : err_set(&e, CODE_failed,
+			"pipeline \"%s\" waits for no change of a table's shape",
+			pipeline);
+	}
+	if (st != NULL)
+		state_close(st);
+	rc = rc == 0 ? cli_put(&out) : cli_fail(&e);
+	buf_fini(&out);
+	return rc;
+}
+
 static int dispatch(struct cli *cli, int argc, char **argv)
 {
 	struct show s = {.json = (cli->flags & CLI_JSON) != 0, .is_first = true,
@@ -199,11 +220,13 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	bool is_list = argc >= 1 && strcmp(argv[0], "list") == 0;
 	bool is_show = argc >= 1 && strcmp(argv[0], "show") == 0;
 	bool is_diff = argc >= 1 && strcmp(argv[0], "diff") == 0;
+	bool is_accept = argc >= 1 && strcmp(argv[0], "accept") == 0;
 	int rc;
 
 	if (!(is_list && argc <= 2) && !(is_show && argc >= 3 && argc <= 4) &&
-	    !(is_diff && argc >= 3 && argc <= 5))
-		return cli_usage(cli, "schema takes list, show or diff");
+	    !(is_diff && argc >= 3 && argc <= 5) &&
+	    !(is_accept && argc >= 2 && argc <= 3))
+		return cli_usage(cli, "schema takes list, show, diff or accept");
 	for (int i = 3; i < argc; i++)
 		if (!slice_to_u64(slice_of(argv[i]), i == 3 ? &s.from : &s.to))
 			return cli_usage(cli, "\"%s\" is not a version number",
@@ -215,6 +238,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 		rc = code_exit(CODE_usage);
 	if (rc != 0)
 		return rc;
+	if (is_accept)
+		return accept(cli, argv[1], argc == 3 ? argv[2] : NULL);
 	s.is_list = is_list;
 	if (s.json)
 		buf_u8(&s.out, '[');
@@ -237,8 +262,9 @@ const struct command command_schema = {
 	.name = "schema",
 	.options = CLI_JSON,
 	.synopsis = "list [PIPELINE] | show PIPELINE TABLE [VERSION] | "
-		    "diff PIPELINE TABLE [FROM [TO]]",
+		    "diff PIPELINE TABLE [FROM [TO]] | accept PIPELINE [TABLE]",
 	.summary = "Shows the versions of tables that a pipeline has seen",
-	.help = "TABLE is schema.name.  diff shows what changed from version to version.\n",
+	.help = "TABLE is schema.name.  diff shows what changed from version to version;\n"
+		"accept lets a change pass that on_schema_change has stopped the pipeline for.\n",
 	.run = dispatch,
 };

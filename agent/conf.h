@@ -58,6 +58,7 @@ struct conf_pipeline {
 	int on_reject;		/* enum conf_on_reject */
 	int64_t dead_letter_max;
 	int64_t dead_letter_size; /* bytes of all of them */
+	struct opt_list on_schema_change; /* agent/evolve.h */
 	int64_t queue_size;	/* bytes of the retained queue */
 	int64_t commit_interval; /* ms; 0: as soon as the queue is empty */
 	bool exit_on_stop;

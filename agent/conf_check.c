@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "agent/conf_load.h"
+#include "agent/evolve.h"
 #include "base/nearest.h"
 
 static const struct conf_section *find(const struct conf_section *list,
@@ -268,6 +269,17 @@ static void set_socket(struct conf *c, struct conf_errors *errors)
 	err_hint(x, "Set control_socket to a shorter path.");
 }
 
+static void check_evolve(const struct conf_pipeline *p,
+			 struct conf_errors *errors)
+{
+	struct err why = ERR_INIT;
+
+	if (evolve_check(&p->on_schema_change, &why) == 0)
+		return;
+	err_wrap(&why, "pipeline \"%.64s\"", p->name);
+	*conf_fail(errors, place_of(p, "on_schema_change")) = why;
+}
+
 void conf_check(struct conf *c, struct conf_errors *errors)
 {
 	if (c->state_dir != NULL)
@@ -279,6 +291,7 @@ void conf_check(struct conf *c, struct conf_errors *errors)
 				  c->sinks);
 		p->to = resolve(c, errors, p, "sink", p->sink, c->sinks,
 				c->sources);
+		check_evolve(p, errors);
 		if (p->from == NULL)
 			continue;
 		check_initial(p, errors);

@@ -314,6 +314,70 @@ int state_each_table(struct state *st,
 	return result;
 }
 
+/* Made when it is needed first: most pipelines never ask. */
+static const char question_sql[] =
+	"CREATE TABLE IF NOT EXISTS question (name TEXT NOT NULL,"
+	" seq INTEGER NOT NULL, changes TEXT NOT NULL,"
+	" accepted INTEGER NOT NULL DEFAULT 0,"
+	" PRIMARY KEY (name, seq)) WITHOUT ROWID";
+
+int state_ask(struct state *st, const struct table *tab, uint64_t seq,
+	      struct slice changes, bool *is_accepted, struct err *e)
+{
+	sqlite3_stmt *q;
+	int rc;
+
+	if (db_exec(&st->db, question_sql, "write", e) != 0)
+		return -1;
+	q = db_prepare(&st->db, "INSERT INTO question (name, seq, changes)"
+			" VALUES (?,?,?) ON CONFLICT DO UPDATE"
+			" SET changes = excluded.changes RETURNING accepted", e);
+	if (q == NULL)
+		return -1;
+	sqlite3_bind_text(q, 1, tab->full_name.p, (int)tab->full_name.n,
+			  SQLITE_STATIC);
+	sqlite3_bind_int64(q, 2, (sqlite3_int64)seq);
+	sqlite3_bind_text(q, 3, changes.p, (int)changes.n, SQLITE_STATIC);
+	rc = sqlite3_step(q);
+	if (rc == SQLITE_ROW) {
+		*is_accepted = sqlite3_column_int(q, 0) != 0;
+		rc = sqlite3_step(q);
+	}
+	sqlite3_finalize(q);
+	return rc == SQLITE_DONE ? 0 : db_fail(&st->db, rc, "write", e);
+}
+
+int state_accept(struct state *st, const char *table, struct buf *out,
+		 struct err *e)
+{
+	sqlite3_stmt *q;
+	int rc;
+
+	if (db_exec(&st->db, question_sql, "write", e) != 0)
+		return -1;
+	q = db_prepare(&st->db, "UPDATE question SET accepted = 1 WHERE NOT accepted"
+			" AND (?1 IS NULL OR name = ?1)"
+			" RETURNING 'table \"' || name || '\": ' ||"
+			" rtrim(replace(changes, char(10), '; '), '; ')", e);
+	if (q == NULL)
+		return -1;
+	if (table != NULL)
+		sqlite3_bind_text(q, 1, table, -1, SQLITE_STATIC);
+	while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+		struct slice line;
+
+		rc = db_column(&st->db, q, 0, &line);
+		if (rc != SQLITE_ROW)
+			break;
+		buf_slice(out, line);
+		buf_u8(out, '\n');
+	}
+	sqlite3_finalize(q);
+	if (rc != SQLITE_DONE)
+		return db_fail(&st->db, rc, "write", e);
+	return out->failed ? err_no_memory(e) : 0;
+}
+
 int state_remove(struct state *st, struct err *e)
 {
 	static const char *const names[] = {

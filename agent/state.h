@@ -53,6 +53,15 @@ int state_each_table(struct state *st,
 		     int (*fn)(void *arg, struct table *tab, struct err *e),
 		     void *arg, struct err *e) MUST_CHECK;
 
+/* May the version of a table that begins at seq come into force?  That it was
+ * asked is kept, for state_accept(). */
+int state_ask(struct state *st, const struct table *tab, uint64_t seq,
+	      struct slice changes, bool *is_accepted, struct err *e) MUST_CHECK;
+/* Accepts what was asked, of one table or (NULL) of all, and appends a line for
+ * each change to out. */
+int state_accept(struct state *st, const char *table, struct buf *out,
+		 struct err *e) MUST_CHECK;
+
 /* Removes the pipeline's directory; the state must not be open elsewhere. */
 int state_remove(struct state *st, struct err *e) MUST_CHECK;
 /* Calls fn for each pipeline that has a directory below state_dir. */

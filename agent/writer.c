@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/evolve.h"
 #include "agent/writer_late.h"
 #include "agent/writer_letters.h"
 #include "agent/writer_steps.h"
@@ -206,8 +207,34 @@ static enum step commit_early(struct writer *w, const struct cursor *before,
 	return step == STEP_DONE ? STEP_AGAIN : step;
 }
 
+/* Of a sink that commits with the source's transactions, too, everything before a
+ * change that may not pass is delivered. */
+static enum step judge(struct writer *w, const struct event *ev,
+		       const struct cursor *before, struct err *e)
+{
+	struct err why = ERR_INIT;
+	enum step step;
+
+	do {
+		int rc = evolve_judge(&w->conf->on_schema_change,
+				      w->conf->name, w->state, ev, e);
+
+		step = writer_settle_state(w, rc, e);
+	} while (step == STEP_AGAIN);
+	if (step != STEP_FAIL || e->code != CODE_schema_stopped ||
+	    before->source.n == 0 || !writer_is_whole(w))
+		return step;
+	why = *e;
+	*e = ERR_INIT;
+	step = commit(w, before, e);
+	if (step != STEP_DONE)
+		return step;
+	*e = why;
+	return STEP_FAIL;
+}
+
 /* A new shape of a known table is a barrier: whatever the sink has to do to
- * itself happens with everything before it committed. */
+ * itself, or a person, happens with everything before it committed. */
 static enum step barrier(struct writer *w, const struct batch *b, size_t at,
 			 struct err *e)
 {
@@ -223,6 +250,8 @@ static enum step barrier(struct writer *w, const struct batch *b, size_t at,
 
 	if (ev->schema->prev != NULL && before.source.n > 0 && !writer_is_whole(w))
 		step = commit(w, &before, e);
+	if (step == STEP_DONE && ev->schema->prev != NULL)
+		step = judge(w, ev, &before, e);
 	if (step != STEP_DONE)
 		return step;
 	w->sink->can_commit = before.source.n > 0 && !before.in_txn;
