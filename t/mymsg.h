@@ -7,10 +7,36 @@
 #include "sources/my_event.h"
 #include "t/tap.h"
 
+/* Memory that stays. */
+static inline char *stay(size_t n)
+{
+	static struct kept {
+		struct kept *next;
+		char bytes[];
+	} *all;
+	struct kept *k = malloc(sizeof(*k) + n);
+
+	if (k == NULL)
+		abort();
+	k->next = all;
+	all = k;
+	return k->bytes;
+}
+
+/* What is in the buffer, moved there. */
+static inline struct slice stays(struct buf *b)
+{
+	struct slice s = {stay(b->n), b->n};
+
+	memcpy((char *)s.p, b->p, b->n);
+	buf_fini(b);
+	return s;
+}
+
 /* Digits with blanks between them; in memory that stays. */
 static inline struct slice unhex(const char *text)
 {
-	char *p = malloc(strlen(text) / 2 + 1);
+	char *p = stay(strlen(text) / 2 + 1);
 	size_t n = 0;
 	int high = -1;
 
@@ -40,18 +66,23 @@ static inline struct wire body_of(const char *text, size_t checksum)
 }
 
 /* A whole event: header, body, no checksum. */
+static inline void put_event(struct buf *b, uint8_t type, struct slice body)
+{
+	buf_le32(b, 1700000000);
+	buf_u8(b, type);
+	buf_le32(b, 1);
+	buf_le32(b, (uint32_t)(MY_HEADER_SIZE + body.n));
+	buf_le32(b, 4711);
+	buf_le16(b, 0);
+	buf_slice(b, body);
+}
+
 static inline struct slice event_of(uint8_t type, struct slice body)
 {
 	struct buf b = BUF_INIT;
 
-	buf_le32(&b, 1700000000);
-	buf_u8(&b, type);
-	buf_le32(&b, 1);
-	buf_le32(&b, (uint32_t)(MY_HEADER_SIZE + body.n));
-	buf_le32(&b, 4711);
-	buf_le16(&b, 0);
-	buf_slice(&b, body);
-	return buf_get(&b);
+	put_event(&b, type, body);
+	return stays(&b);
 }
 
 /* Recorded from MySQL 9.7: 27 columns of every kind, and a row of them. */
@@ -145,12 +176,14 @@ static inline void mw_fini(struct my_world *w)
 /* One event, and those in it. */
 static inline int mw_event(struct my_world *w, uint8_t type, struct slice body)
 {
-	struct slice event = event_of(type, body);
-	int rc = my_binlog_event(w->d, event, w->b, &w->e);
+	struct buf event = BUF_INIT;
+	int rc;
 
+	put_event(&event, type, body);
+	rc = my_binlog_event(w->d, buf_get(&event), w->b, &w->e);
 	while (rc == 0 && my_binlog_has_more(w->d))
 		rc = my_binlog_more(w->d, w->b, &w->e);
-	free((char *)event.p);
+	buf_fini(&event);
 	return rc;
 }
 

@@ -28,7 +28,7 @@ static struct slice query(const char *sql)
 
 	buf_put(&b, "\0\0\0\0\0\0\0\0\1\0\0\0\0t", 15);
 	buf_text(&b, sql);
-	return buf_get(&b);
+	return stays(&b);
 }
 
 /* The first n events of a transaction of three rows; those that were read. */

@@ -94,7 +94,7 @@ static struct slice with_checksum(struct slice ev)
 	buf_slice(&b, ev);
 	b.p[9] = (char)(ev.n + 4); /* small ones only */
 	buf_le32(&b, (uint32_t)crc32(0, (const Bytef *)b.p, (uInt)b.n));
-	return buf_get(&b);
+	return stays(&b);
 }
 
 static void test_envelope(void)
