@@ -9,6 +9,7 @@
 #include "base/note.h"
 #include "sinks/kafka_topics.h"
 #include "sinks/kafka_txn.h"
+#include "t/net.h"
 #include "t/tap.h"
 
 /* wants rdkafka.h before it */
@@ -442,22 +443,11 @@ static void test_flush(void)
 	conf.delivery = DELIVERY_EXACTLY_ONCE;
 }
 
-int main(void)
+static void test_with_brokers(void)
 {
-	struct err e = ERR_INIT;
-	rd_kafka_t *rk;
 	char why[200];
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, NULL, why, sizeof(why));
 
-	note_setup(NOTE_ERROR + 1, false);
-	if (opt_defaults(kafka_opts, &conf, &e) != 0)
-		abort();
-	conf.brokers = strdup("127.0.0.1:1");
-	test_answers();
-	test_names();
-	test_partitions();
-	test_properties();
-	test_secret();
-	rk = rd_kafka_new(RD_KAFKA_PRODUCER, NULL, why, sizeof(why));
 	mock = rk ? rd_kafka_mock_cluster_new(rk, 1) : NULL;
 	if (mock == NULL)
 		abort();
@@ -471,6 +461,25 @@ int main(void)
 	test_flush();
 	rd_kafka_mock_cluster_destroy(mock);
 	rd_kafka_destroy(rk);
+}
+
+int main(void)
+{
+	struct err e = ERR_INIT;
+
+	note_setup(NOTE_ERROR + 1, false);
+	if (opt_defaults(kafka_opts, &conf, &e) != 0)
+		abort();
+	conf.brokers = strdup("127.0.0.1:1");
+	test_answers();
+	test_names();
+	test_partitions();
+	test_properties();
+	test_secret();
+	if (has_loopback())
+		test_with_brokers();
+	else
+		printf("# no network: nothing was asked of brokers\n");
 	opt_free(kafka_opts, &conf);
 	return tap_done();
 }
