@@ -213,7 +213,10 @@ static enum verdict stdout_commit(struct sink *snk, const struct cursor *c,
 	(void)c;
 	if (v != VERDICT_OK || !so->is_file || file_sync(STDOUT_FILENO, e) == 0)
 		return v;
-	/* what the file has got is not known: all since the last commit again */
+	/* what the file has got is not known: all since the last commit again,
+	 * and not behind a line that may have no end */
+	buf_u8(&so->out, '\n');
+	so->is_in_line = !so->out.failed;
 	e->code = CODE_sink_unreachable;
 	return VERDICT_REWIND;
 }

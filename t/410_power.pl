@@ -76,14 +76,14 @@ sub await_running {
 
 # The lines that a consumer finds after the loss.  One that the loss has damaged is
 # none; behind it there may be whole ones that were not acknowledged either, or,
-# where a sync had failed, what was printed again for that.  With a damaged first
-# line nothing says where the life began.
+# where a sync had failed, what was printed again for that.  With a damaged line
+# before the first event nothing says where the life began.
 sub take_output {
 	my ($life) = @_;
-	my @lines = split /(?<=\n)/, slurp("$tree/$life->{out}");
+	my @lines = grep { !/^[^\0]*"op":"schema"[^\0]*\n\z/ } split /(?<=\n)/, slurp("$tree/$life->{out}");
 	my @whole = grep { !/\0/ && /^\{.*\}\n\z/ } @lines;
 	$life->{is_begin_known} = @whole && $whole[0] eq $lines[0];
-	spew("$dir/$life->{out}", map { Leat::Ledger::timeless($_) } grep { !/"op":"schema"/ } @whole);
+	spew("$dir/$life->{out}", map { Leat::Ledger::timeless($_) } @whole);
 	unlink "$_/$life->{out}" for $tree, $base;
 	$life->{taken} = 1;
 }
