@@ -599,6 +599,7 @@ static enum step turn(struct writer *w, bool *is_over, struct err *e)
 static void *run(void *arg)
 {
 	struct writer *w = arg;
+	struct err ignored = ERR_INIT;
 	bool is_over = false;
 	char name[THREAD_NAME_SIZE];
 
@@ -614,6 +615,10 @@ static void *run(void *arg)
 		if (step == STEP_REWIND && writer_rewind(w, &w->err) != 0)
 			break;
 	}
+	/* a new start is to know what this one had acknowledged (A2) */
+	if (w->is_state_behind)
+		w->is_state_behind = state_set_cursor(w->state, &w->committed,
+						      &ignored) != 0;
 	reject_end(w->reject);
 	queue_abandon(w->queue);
 	w->hooks.ended(w->hooks.arg);
